@@ -1,0 +1,1 @@
+"""The edge agent: polls the meters of one gateway and publishes their rounds, losing none."""

@@ -1,0 +1,354 @@
+"""Rounds and gaps ↔ bytes. WIRE.md is the contract; this file is its implementation.
+
+A message is a 21-byte envelope and a body. The first byte says which format follows:
+
+    0x01  packed: envelope, then zstd(msgpack(body))
+    0x7B  plain JSON, for people: ``{`` is the format byte, the envelope's fields are keys
+
+The envelope (format, epoch, seq, held) stands outside the compressed body, so that a message with a broken
+body can still be acknowledged, and a duplicate be dropped without being decompressed.
+
+Nothing a peer sends may cost more than a bounded time and memory: the size of a message, of its decompressed
+body, of its table and of every identifier is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import zstandard
+
+from metering.errors import DecodeError
+from metering.quantity import QUANTITIES
+from metering.round import LARGEST, NULL, Column, Gap, Origin, Round, pack, unpack
+from metering.topics import IDENTIFIER
+
+PACKED: Final = 0x01
+PLAIN: Final = ord("{")
+
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+MAX_ROWS: Final = 10_000
+MAX_COLUMNS: Final = 64
+MAX_DECIMALS: Final = 9
+
+EARLIEST_MS: Final = 10**12  # 2001-09-09: thirteen digits, and earlier than any meter of ours
+LATEST_MS: Final = 10**13 - 1  # 2286-11-20
+
+_ENVELOPE: Final = struct.Struct("<BQQI")
+_PERIOD_LIMIT_MS: Final = 86_400_000
+_GAP_REASONS: Final = ("evicted", "corrupt")
+_ZSTD_LEVEL: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Where a message stands in the sequence of its gateway."""
+
+    epoch: int  # random 64-bit number of the spool file
+    seq: int  # 1, 2, 3 …; for a gap its last number
+    held: int  # how many numbers before ``seq`` the spool still holds: seq - held is its oldest
+
+    @property
+    def oldest(self) -> int:
+        """The oldest sequence number the spool still held when it sent this message."""
+        return self.seq - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One decoded message."""
+
+    envelope: Envelope
+    content: Round | Gap
+
+
+def epoch_text(epoch: int) -> str:
+    """The epoch as people and JSON see it: sixteen hex digits."""
+    return f"{epoch:016x}"
+
+
+class _Live(msgspec.Struct, tag_field="kind", tag="live"):
+    gateway: str
+    group: str
+    period_ms: int
+    scheduled_at: int
+    meters: tuple[str, ...]
+    measured_at: bytes
+    quality: bytes
+    columns: tuple[tuple[str, int, bytes], ...]
+
+
+class _Backfill(_Live, tag_field="kind", tag="backfill"):
+    pass
+
+
+class _Gap(msgspec.Struct, tag_field="kind", tag="gap"):
+    gateway: str
+    first: int
+    rows: int
+    reason: str
+
+
+class _PlainColumn(msgspec.Struct):
+    decimals: int
+    values: tuple[int | None, ...]
+
+
+class _PlainLive(msgspec.Struct, tag_field="kind", tag="live"):
+    epoch: str
+    seq: int
+    held: int
+    gateway: str
+    group: str
+    period_ms: int
+    scheduled_at: int
+    meters: tuple[str, ...]
+    measured_at: tuple[int, ...]
+    quality: tuple[int, ...]
+    columns: dict[str, _PlainColumn]
+
+
+class _PlainBackfill(_PlainLive, tag_field="kind", tag="backfill"):
+    pass
+
+
+class _PlainGap(msgspec.Struct, tag_field="kind", tag="gap"):
+    epoch: str
+    seq: int
+    held: int
+    gateway: str
+    first: int
+    rows: int
+    reason: str
+
+
+class _PlainEnvelope(msgspec.Struct):
+    epoch: str
+    seq: int
+    held: int
+
+
+_pack_body = msgspec.msgpack.Encoder().encode
+_unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap).decode
+_read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap).decode
+_read_plain_envelope = msgspec.json.Decoder(_PlainEnvelope).decode
+_compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+
+
+def encode_body(content: Round | Gap) -> bytes:
+    """The compressed body of a packed message: what the spool keeps."""
+    return _compress(_pack_body(_body(content)))
+
+
+def encode_packed(envelope: Envelope, body: bytes) -> bytes:
+    """Envelope and compressed body → one packed message."""
+    return _ENVELOPE.pack(PACKED, envelope.epoch, envelope.seq, envelope.held) + body
+
+
+def encode_plain(message: Message) -> bytes:
+    """One message as JSON, for people with ``mosquitto_sub``."""
+    envelope, content = message.envelope, message.content
+    head = (epoch_text(envelope.epoch), envelope.seq, envelope.held)
+    if isinstance(content, Gap):
+        return msgspec.json.encode(_PlainGap(*head, content.gateway, content.first, content.rows, content.reason))
+    kind = _PlainLive if content.origin is Origin.LIVE else _PlainBackfill
+    rows = content.rows
+    return msgspec.json.encode(
+        kind(
+            *head,
+            content.gateway,
+            content.group,
+            content.period_ms,
+            content.scheduled_at,
+            content.meters,
+            tuple(unpack(content.measured_at, "q")),
+            tuple(unpack(content.quality, "I")),
+            {c.quantity: _PlainColumn(c.decimals, tuple(c.integers(rows))) for c in content.columns},
+        )
+    )
+
+
+def read_envelope(message: bytes) -> Envelope:
+    """Read where a message stands, whatever its body holds.
+
+    Raises:
+        DecodeError: the message is too large, of an unknown format or without a usable envelope.
+    """
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise DecodeError(f"a message of {len(message)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    if message[:1] == bytes([PACKED]):
+        if len(message) <= _ENVELOPE.size:
+            raise DecodeError("the message ends inside its envelope")
+        _, epoch, seq, held = _ENVELOPE.unpack_from(message)
+        return _checked_envelope(epoch, seq, held)
+    if message[:1] == bytes([PLAIN]):
+        try:
+            plain = _read_plain_envelope(message)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise DecodeError(str(error)) from error
+        return _checked_envelope(_epoch_number(plain.epoch), plain.seq, plain.held)
+    raise DecodeError(f"unknown format byte 0x{message[0]:02x}" if message else "an empty message")
+
+
+def decode(message: bytes) -> Message:
+    """One message → envelope and round or gap, every rule of WIRE.md checked.
+
+    Raises:
+        DecodeError: a rule is broken; the text says which.
+    """
+    return decode_body(read_envelope(message), message)
+
+
+def decode_body(envelope: Envelope, message: bytes) -> Message:
+    """The rest of ``decode``, for a caller that has read the envelope already.
+
+    Raises:
+        DecodeError: a rule is broken; the text says which.
+    """
+    try:
+        content = _packed_content(envelope, message) if message[0] == PACKED else _plain_content(message)
+    except (msgspec.MsgspecError, zstandard.ZstdError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(str(error)) from error
+    except (ValueError, OverflowError) as error:  # from packing integers that do not fit
+        raise DecodeError(str(error)) from error
+    if isinstance(content, Gap):
+        _check_gap(envelope, content)
+    else:
+        _check_round(content)
+    return Message(envelope, content)
+
+
+def _body(content: Round | Gap) -> _Live | _Gap:
+    if isinstance(content, Gap):
+        return _Gap(content.gateway, content.first, content.rows, content.reason)
+    kind = _Live if content.origin is Origin.LIVE else _Backfill
+    return kind(
+        content.gateway,
+        content.group,
+        content.period_ms,
+        content.scheduled_at,
+        content.meters,
+        content.measured_at,
+        content.quality,
+        tuple((c.quantity, c.decimals, c.data) for c in content.columns),
+    )
+
+
+def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
+    compressed = memoryview(message)[_ENVELOPE.size :]
+    size = zstandard.frame_content_size(compressed)
+    if not 0 <= size <= MAX_BODY_BYTES:
+        raise DecodeError(f"a body of {size} bytes; it must say its size and stay below {MAX_BODY_BYTES}")
+    body = _unpack_body(_decompress(compressed, max_output_size=MAX_BODY_BYTES, allow_extra_data=False))
+    if isinstance(body, _Gap):
+        return Gap(body.gateway, body.first, envelope.seq, body.rows, body.reason)
+    return Round(
+        body.gateway,
+        body.group,
+        Origin.BACKFILL if isinstance(body, _Backfill) else Origin.LIVE,
+        body.period_ms,
+        body.scheduled_at,
+        body.meters,
+        body.measured_at,
+        body.quality,
+        tuple(Column(*column) for column in body.columns),
+    )
+
+
+def _plain_content(message: bytes) -> Round | Gap:
+    plain = _read_plain(message)
+    if isinstance(plain, _PlainGap):
+        return Gap(plain.gateway, plain.first, plain.seq, plain.rows, plain.reason)
+    if any(len(column.values) != len(plain.meters) for column in plain.columns.values()):
+        raise DecodeError("a column does not have one value a row")
+    return Round(
+        plain.gateway,
+        plain.group,
+        Origin.BACKFILL if isinstance(plain, _PlainBackfill) else Origin.LIVE,
+        plain.period_ms,
+        plain.scheduled_at,
+        plain.meters,
+        pack(plain.measured_at, "q"),
+        pack(plain.quality, "I"),
+        tuple(Column.of_integers(name, c.decimals, c.values) for name, c in plain.columns.items()),
+    )
+
+
+def _epoch_number(text: str) -> int:
+    if len(text) != 16 or not all(c in "0123456789abcdef" for c in text):  # noqa: PLR2004
+        raise DecodeError(f"epoch {text[:40]!r} is not sixteen hex digits")
+    return int(text, 16)
+
+
+def _checked_envelope(epoch: int, seq: int, held: int) -> Envelope:
+    if not (0 < seq < 2**63 and 0 <= held < min(seq, 2**32)):
+        raise DecodeError(f"seq {seq} with {held} held before it: numbers start at 1")
+    return Envelope(epoch, seq, held)
+
+
+def _check_gap(envelope: Envelope, gap: Gap) -> None:
+    if not IDENTIFIER.fullmatch(gap.gateway):
+        raise DecodeError(f"{gap.gateway[:80]!r} is not an identifier")
+    if not (0 < gap.first <= gap.last and envelope.oldest <= gap.first and 0 <= gap.rows < 2**63):
+        raise DecodeError(f"a gap of {gap.rows} rows from {gap.first} to {gap.last}")
+    if gap.reason not in _GAP_REASONS:
+        raise DecodeError(f"gap reason {gap.reason[:80]!r}; known: {', '.join(_GAP_REASONS)}")
+
+
+@lru_cache(maxsize=4096)
+def _checked_meters(meters: tuple[str, ...]) -> bool:
+    """Whether no meter is named twice. Gateways send the same tuple for months: check it once.
+
+    Raises:
+        DecodeError: there are no rows, too many, or a name is no identifier.
+    """
+    if not 0 < len(meters) <= MAX_ROWS:
+        raise DecodeError(f"a round of {len(meters)} rows; 1 to {MAX_ROWS} are allowed")
+    for meter in set(meters):
+        if not IDENTIFIER.fullmatch(meter):
+            raise DecodeError(f"{meter[:80]!r} is not an identifier")
+    return len(set(meters)) == len(meters)
+
+
+@lru_cache(maxsize=4096)
+def _check_names(gateway: str, group: str, quantities: tuple[str, ...]) -> None:
+    for name in (gateway, group):
+        if not IDENTIFIER.fullmatch(name):
+            raise DecodeError(f"{name[:80]!r} is not an identifier")
+    if not 0 < len(quantities) <= MAX_COLUMNS:
+        raise DecodeError(f"{len(quantities)} columns; 1 to {MAX_COLUMNS} are allowed")
+    if len(set(quantities)) != len(quantities):
+        raise DecodeError("a quantity stands in two columns")
+    for name in quantities:
+        if name not in QUANTITIES:
+            raise DecodeError(f"unknown quantity {name[:80]!r}: is the gateway newer than the collector?")
+
+
+def _check_round(content: Round) -> None:
+    distinct = _checked_meters(content.meters)
+    _check_names(content.gateway, content.group, tuple(c.quantity for c in content.columns))
+    if content.origin is Origin.LIVE and not distinct:
+        raise DecodeError("a live round names a meter twice")
+    rows = content.rows
+    if not 0 < content.period_ms <= _PERIOD_LIMIT_MS:
+        raise DecodeError(f"a period of {content.period_ms} ms; 1 ms to one day are allowed")
+    if len(content.measured_at) != rows * 8 or len(content.quality) != rows * 4:
+        raise DecodeError("measured_at and quality need one entry a row")
+    times = unpack(content.measured_at, "q")
+    if not (min(times) >= EARLIEST_MS and max(times) <= LATEST_MS and EARLIEST_MS <= content.scheduled_at <= LATEST_MS):
+        raise DecodeError("a time before 2001 or after 2286")
+    for column in content.columns:
+        if not 0 <= column.decimals <= MAX_DECIMALS:
+            raise DecodeError(f"{column.quantity} with {column.decimals} decimals; 0 to {MAX_DECIMALS} are allowed")
+        if len(column.data) == rows * 4:
+            continue
+        if len(column.data) != rows * 8:
+            raise DecodeError(f"{column.quantity} has {len(column.data)} bytes for {rows} rows")
+        if any(value != NULL[8] and abs(value) > LARGEST for value in unpack(column.data, "q")):
+            raise DecodeError(f"{column.quantity} holds a value beyond {LARGEST}")
