@@ -4,7 +4,9 @@
     ├── StopAndFix          the configuration is wrong: show it, exit, wait for a person
     │   └── ConfigError         every mistake of one file, each with its place
     ├── BackOff             the other side is away: keep everything, wait longer each time
+    │   └── LinkLost            the broker is away, or went away
     ├── Alarm               credentials or target are wrong: keep everything, tell a person, retry slowly
+    │   └── AccessRefused       the broker does not want us
     └── Quarantine          these bytes will never be good: keep a copy, count it, acknowledge it
         └── DecodeError         a message breaks the rules of WIRE.md
 
@@ -32,8 +34,16 @@ class BackOff(WattlineError):  # noqa: N818
         self.after_s = after_s
 
 
+class LinkLost(BackOff):
+    """The broker is away, or went away."""
+
+
 class Alarm(WattlineError):  # noqa: N818
     """Nothing is wrong with the data, but a person has to repair credentials or the target."""
+
+
+class AccessRefused(Alarm):
+    """The broker does not want us: user name, password, certificate or access list."""
 
 
 class Quarantine(WattlineError):  # noqa: N818

@@ -1,0 +1,142 @@
+"""Puts the rooms together and runs them until SIGTERM: what waits is committed, then everything is let go of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from importlib.metadata import version
+
+from collector.config import Configuration
+from collector.engine.checkpoint import Checkpoint
+from collector.engine.engine import Engine
+from collector.engine.fleet import Fleet
+from collector.feeds.outbox import OutboxRelay
+from collector.ingest.intake import Intake
+from collector.ingest.mqtt_source import MqttSource
+from collector.ingest.sequence import Sequence
+from collector.pipeline import Pipeline
+from collector.signals import Counters
+from collector.store.store import Store
+from metering.control import Ack
+from metering.errors import Alarm, BackOff
+from metering.log import log
+from metering.topics import Topics
+
+_PREPARE_RETRY_S = 2.0
+_REPORT_S = 60.0
+_GOODBYE_S = 2.0
+
+
+async def serve(configuration: Configuration) -> None:
+    """Run the collector until SIGTERM or SIGINT.
+
+    Raises:
+        StopAndFix: something it needs at start is missing or unusable.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    checkpoint = Checkpoint(configuration.state)
+    try:
+        store = configuration.store()
+        try:
+            if await _prepared(store, stop):
+                await _run(configuration, checkpoint, store, stop)
+        finally:
+            await store.close()
+    finally:
+        checkpoint.close()
+
+
+async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Store, stop: asyncio.Event) -> None:
+    settings, counters = configuration.settings, Counters()
+    program = version("wattline")
+    engine = _engine(configuration, checkpoint, program)
+    sequence = Sequence()
+    for gateway, epoch, mark in checkpoint.marks():
+        sequence.restore(gateway, epoch, mark)
+    intake = Intake()
+    pipeline: Pipeline | None = None
+
+    def acks() -> list[tuple[str, Ack]]:
+        return pipeline.acks() if pipeline else []
+
+    sources = {shard: MqttSource(settings.mqtt, shard, intake, acks, program) for shard in settings.shards}
+    first = next(iter(sources.values()))
+    relay = OutboxRelay(checkpoint, first.publish)
+    pipeline = Pipeline(
+        intake=intake,
+        sequence=sequence,
+        engine=engine,
+        store=store,
+        checkpoint=checkpoint,
+        sources=sources,
+        relay=relay,
+        topics=Topics(settings.mqtt.prefix),
+        window=settings.window,
+        counters=counters,
+    )
+    log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
+    receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]
+    relaying = asyncio.create_task(relay.run(), name="outbox")
+    reporting = asyncio.create_task(_report(counters, intake), name="report")
+    committing = asyncio.create_task(pipeline.run(), name="pipeline")
+    asked_to_stop = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([asked_to_stop, committing, relaying, *receiving], return_when=asyncio.FIRST_COMPLETED)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(source.say_goodbye() for source in sources.values())), _GOODBYE_S)
+        pipeline.stop()
+        await committing
+        for task in (relaying, *receiving):  # a task that ended by itself ended by a bug: let it be seen
+            if task.done():
+                task.result()
+    finally:
+        everything = (asked_to_stop, committing, relaying, reporting, *receiving)
+        for one in everything:
+            one.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+    log.info("collector stopped", **counters.as_dict())
+
+
+def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) -> Engine:
+    fleet = Fleet(configuration.registry, configuration.tariffs)
+    engine = Engine(fleet, configuration.checks(), configuration.digest, program)
+    for gateway, snapshot in checkpoint.snapshots():
+        try:
+            anew = engine.restore(gateway, snapshot)
+        except ValueError as error:  # state is a cache: start anew rather than not at all
+            log.error("engine state unreadable; its checks start anew", gateway=gateway, why=str(error))
+            continue
+        if anew:
+            log.warning("checks start anew because their state has changed", gateway=gateway, checks=list(anew))
+    return engine
+
+
+async def _prepared(store: Store, stop: asyncio.Event) -> bool:
+    """Create what the store lacks; wait for a store that is away. ``False`` if asked to stop meanwhile."""
+    failing = False
+    while not stop.is_set():
+        try:
+            await store.prepare()
+        except (BackOff, Alarm) as error:
+            if not failing:
+                log.error("the store is not ready; trying on", why=str(error))
+            failing = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _PREPARE_RETRY_S)
+        else:
+            return True
+    return False
+
+
+async def _report(counters: Counters, intake: Intake) -> None:
+    before = counters.as_dict()
+    while True:
+        await asyncio.sleep(_REPORT_S)
+        now = counters.as_dict()
+        changed = {name: now[name] - before[name] for name in now if now[name] != before[name]}
+        log.info("last minute", waiting=len(intake), dropped=intake.dropped, **changed)
+        before = now

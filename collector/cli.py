@@ -1,0 +1,271 @@
+"""``wattline-collector``: run it, check its file, ask the store, look after the quarantine.
+
+Exit status: 0 done, 1 it could not be done now, 2 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import typer
+
+from collector import app as application
+from collector import quarantine
+from collector.config import Configuration, load
+from collector.engine.checkpoint import Checkpoint, read_sequence
+from collector.events.event import iso
+from metering.errors import StopAndFix, WattlineError
+from metering.log import set_up_log
+from metering.settings import ConfigError, Language, language
+
+_CONFIG = typer.Option("--config", "-c", help="The collector's YAML file.")
+_JSON = typer.Option("--json", help="One JSON document instead of a table.")
+_LANG = typer.Option("--lang", help="zh or en; by default that of the environment.")
+_METER = typer.Option("--meter", help="Only this meter.")
+_SINCE = typer.Option("--since", help="First instant or day, for example 2026-06-18 or 2026-06-18T08:00+08:00.")
+_UNTIL = typer.Option("--until", help="First instant or day after.")
+
+ConfigPath = Annotated[Path, _CONFIG]
+AsJson = Annotated[bool, _JSON]
+Lang = Annotated[str | None, _LANG]
+Meter = Annotated[str | None, _METER]
+Since = Annotated[str | None, _SINCE]
+Until = Annotated[str | None, _UNTIL]
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+query = typer.Typer(no_args_is_help=True, help="Ask the store: the same questions on InfluxDB and on SQLite.")
+cli.add_typer(query, name="query")
+
+_DEFAULT_CONFIG = Path("/etc/wattline/collector.yaml")
+_FOREVER_MS = 9_000_000_000_000
+
+
+def main() -> None:
+    """Entry point: every expected error is one message, never a traceback."""
+    try:
+        cli()
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except StopAndFix as error:
+        _fail(str(error), 2)
+    except WattlineError as error:
+        _fail(str(error), 1)
+
+
+@cli.command()
+def run(
+    config: ConfigPath = _DEFAULT_CONFIG,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+    lang: Lang = None,
+) -> None:
+    """Receive, store and judge until SIGTERM."""
+    configuration = load(config, _language(lang))
+    set_up_log(log_level)
+    asyncio.run(application.serve(configuration))
+
+
+@cli.command()
+def check(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
+    """Read every file the collector would read, and say what is wrong with them."""
+    configuration = load(config, _language(lang))
+    registry = configuration.registry
+    chinese = _language(lang) == "zh"
+    summary = (
+        f"{config}：正确；{len(registry.meters)} 块电表，{len(registry.sites)} 个站点，配置 {configuration.digest}"
+        if chinese
+        else f"{config}: correct; {len(registry.meters)} meters, {len(registry.sites)} sites, "
+        f"configuration {configuration.digest}"
+    )
+    typer.echo(summary)
+
+
+@query.command()
+def latest(
+    config: ConfigPath = _DEFAULT_CONFIG, meter: Meter = None, as_json: AsJson = False, lang: Lang = None
+) -> None:
+    """The newest reading of every meter."""
+    configuration = load(config, _language(lang))
+    rows = [
+        {"meter": one.meter, "gateway": one.gateway, "measured_at": iso(one.measured_at), **one.values}
+        for one in configuration.queries().latest(meter)
+    ]
+    shown = ("meter", "measured_at", "active_power", "voltage_l1", "current_l1", "active_energy_import")
+    _show(rows, shown, as_json)
+
+
+@query.command("load-curve")
+def load_curve(
+    meter: Annotated[str, typer.Argument(help="The meter.")],
+    config: ConfigPath = _DEFAULT_CONFIG,
+    since: Since = None,
+    until: Until = None,
+    step: Annotated[int, typer.Option(help="Minutes per interval.", min=1, max=1440)] = 15,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Active power of one meter: mean, lowest and highest of each interval, kW."""
+    configuration = load(config, _language(lang))
+    span = _span(configuration, since, until)
+    points = configuration.queries().load_curve(meter, *span, step * 60_000)
+    rows = [{**asdict(point), "at": iso(point.at)} for point in points]
+    _show(rows, ("at", "mean_kw", "lowest_kw", "highest_kw", "readings"), as_json)
+
+
+@query.command()
+def energy(
+    config: ConfigPath = _DEFAULT_CONFIG,
+    meter: Meter = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Energy by local day and tariff period 尖峰平谷 (kWh), with the highest 15-minute demand (kW)."""
+    configuration = load(config, _language(lang))
+    rows = []
+    for one in configuration.queries().energy(*_span(configuration, since, until), meter):
+        site = configuration.registry.site_of(one.meter)
+        zone = ZoneInfo(site.timezone if site else "UTC")
+        values = dict(one.values)
+        demand_at = values.pop("maximum_demand_at", None)
+        rows.append(
+            {
+                "meter": one.meter,
+                "day": datetime.fromtimestamp(one.day_start / 1000, zone).date().isoformat(),
+                **{name: round(values.get(name, 0.0), 4) for name in ("sharp", "peak", "flat", "valley", "total")},
+                "estimated": round(values.get("estimated", 0.0), 4),
+                "maximum_demand_kw": values.get("maximum_demand"),
+                "maximum_demand_at": None if demand_at is None else iso(round(demand_at)),
+                "coverage": round(values.get("coverage", 0.0), 4),
+                "readings": round(values.get("readings", 0)),
+                "failures": round(values.get("failures", 0)),
+            }
+        )
+    _show(rows, ("meter", "day", "sharp", "peak", "flat", "valley", "total", "maximum_demand_kw", "coverage"), as_json)
+
+
+@query.command()
+def events(
+    config: ConfigPath = _DEFAULT_CONFIG,
+    meter: Meter = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind, for example current_loss.")] = None,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Events with their evidence, oldest first."""
+    configuration = load(config, _language(lang))
+    found = configuration.queries().events(*_span(configuration, since, until), meter, kind)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for event in found:
+        data = event["data"]
+        typer.echo(f"{event['time']}  {data['meter']}  {data['kind']} {data['lifecycle']}  score {data['score']:.2f}")
+        typer.echo(f"    {data['evidence']['sentence'][_language(lang)]}")
+    if not found:
+        typer.echo("-")
+
+
+@query.command()
+def sequence(config: ConfigPath = _DEFAULT_CONFIG, as_json: AsJson = False, lang: Lang = None) -> None:
+    """How far each gateway's rounds are committed, and what was lost."""
+    configuration = load(config, _language(lang))
+    rows = read_sequence(configuration.state)
+    _show(rows, ("gateway", "epoch", "seq", "rounds", "rounds_lost", "rows_lost", "skipped"), as_json)
+
+
+@cli.command("quarantine")
+def list_quarantine(config: ConfigPath = _DEFAULT_CONFIG, as_json: AsJson = False, lang: Lang = None) -> None:
+    """What was acknowledged but not stored, and why."""
+    configuration = load(config, _language(lang))
+    checkpoint = Checkpoint(configuration.state)
+    try:
+        rows = [
+            {
+                "n": one.n,
+                "kind": one.refused.kind,
+                "origin": one.refused.origin,
+                "first_at": iso(one.first_at),
+                "times": one.times,
+                "bytes": len(one.refused.payload),
+                "reason": one.refused.reason,
+            }
+            for one in checkpoint.quarantined()
+        ]
+    finally:
+        checkpoint.close()
+    _show(rows, ("n", "kind", "origin", "first_at", "times", "bytes", "reason"), as_json)
+
+
+@cli.command()
+def replay(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
+    """Try to store what the quarantine holds; what is stored leaves it."""
+    configuration = load(config, _language(lang))
+    stored, left = asyncio.run(quarantine.replay(configuration))
+    typer.echo(f"{stored} stored, {left} still refused")
+    if left:
+        raise typer.Exit(1)
+
+
+def _span(configuration: Configuration, since: str | None, until: str | None) -> tuple[int, int]:
+    """Instants in ms; a day means its midnight at the (first) site."""
+    site = next(iter(configuration.registry.sites.values()), None)
+    zone = ZoneInfo(site.timezone) if site else ZoneInfo("UTC")
+    return _instant(since, zone, 0), _instant(until, zone, _FOREVER_MS)
+
+
+def _instant(text: str | None, zone: ZoneInfo, default: int) -> int:
+    if text is None:
+        return default
+    if text in ("today", "yesterday"):
+        today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        moment = today - timedelta(days=text == "yesterday")
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise StopAndFix(f"{text!r} is no instant → write 2026-06-18 or 2026-06-18T08:00+08:00") from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+    return round(moment.astimezone(UTC).timestamp() * 1000)
+
+
+def _show(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(list(rows), ensure_ascii=False))
+        return
+    names = list(columns)
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    widths = [max([len(name)] + [len(row[i]) for row in cells]) for i, name in enumerate(names)]
+    typer.echo("  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip())
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _language(lang: str | None) -> Language:
+    return language(lang)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    print(text, file=sys.stderr)  # noqa: T201 - the message is what the user asked for
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The collector's file: every room's settings in one YAML, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from collector.checks.capacity import Capacity, CapacitySettings
+from collector.checks.check import Check
+from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
+from collector.checks.current_shunt import CurrentShunt, CurrentShuntSettings
+from collector.checks.energy_day import EnergyDay
+from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
+from collector.checks.register_difference import RegisterDifference
+from collector.registry.registry import Registry, load_registry
+from collector.store.influx_queries import InfluxQueries
+from collector.store.influx_writer import InfluxSettings, InfluxStore
+from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.store import Queries, Store
+from collector.tariff.periods import Tariff, load_tariff
+from metering.errors import StopAndFix
+from metering.settings import Identifier, Language, Loaded, MqttSettings, Problem, Settings, load_file
+
+PACKAGE: Final = Path(__file__).parent
+
+
+class SqliteSettings(Settings):
+    """The embedded store."""
+
+    type: Literal["sqlite"] = Field(description="SQLite, without a server.")
+    path: Path = Field(description="The database file.")
+
+
+class ChecksSettings(Settings):
+    """Limits of the checks; the defaults are those of the catalogue."""
+
+    current_loss: CurrentLossSettings = Field(CurrentLossSettings(), description="失流.")
+    current_shunt: CurrentShuntSettings = Field(CurrentShuntSettings(), description="Partial shunt.")
+    energy_mismatch: EnergyMismatchSettings = Field(EnergyMismatchSettings(), description="Register against power.")
+    capacity: CapacitySettings = Field(CapacitySettings(), description="Contract and temporary capacity.")
+
+
+class CollectorSettings(Settings):
+    """The whole file. Relative paths are relative to its folder."""
+
+    mqtt: MqttSettings = Field(MqttSettings(), description="The broker.")
+    shards: tuple[Identifier, ...] = Field(("00",), min_length=1, description="Shards this collector is in charge of.")
+    state: Path = Field(description="State file: sequence marks, engine state, outbox, quarantine.")
+    registry: Path | None = Field(None, description="Registry of sites, meters and approvals.")
+    tariffs: Path | None = Field(None, description="Folder of tariff files; the shipped examples by default.")
+    store: Annotated[SqliteSettings | InfluxSettings, Field(discriminator="type")] = Field(
+        description="Where readings are kept."
+    )
+    window: int = Field(32, ge=1, le=1000, description="Unacknowledged messages a gateway may have under way.")
+    checks: ChecksSettings = Field(ChecksSettings(), description="Limits of the checks.")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The file and what it refers to, read and checked."""
+
+    settings: CollectorSettings
+    folder: Path
+    registry: Registry
+    tariffs: dict[str, Tariff]
+    digest: str  # names registry, tariffs and limits in force
+
+    @property
+    def state(self) -> Path:
+        """The state file."""
+        return self.folder / self.settings.state
+
+    def checks(self) -> tuple[Check, ...]:
+        """The checks in the order they run: register differences come first, others use them."""
+        limits = self.settings.checks
+        return (
+            RegisterDifference(),
+            EnergyDay(),
+            EnergyMismatch(limits.energy_mismatch),
+            Capacity(limits.capacity),
+            CurrentLoss(limits.current_loss),
+            CurrentShunt(limits.current_shunt),
+        )
+
+    def store(self) -> Store:
+        """The store that is configured.
+
+        Raises:
+            StopAndFix: a secret's file is missing or open to other users.
+        """
+        settings = self.settings.store
+        if isinstance(settings, InfluxSettings):
+            return InfluxStore(self._with_secrets(settings))
+        return SqliteStore(self.folder / settings.path)
+
+    def queries(self) -> Queries:
+        """Questions to the store that is configured.
+
+        Raises:
+            StopAndFix: a secret's file is missing or open to other users.
+        """
+        settings = self.settings.store
+        if isinstance(settings, InfluxSettings):
+            return InfluxQueries(self._with_secrets(settings))
+        return SqliteQueries(self.folder / settings.path)
+
+    def _with_secrets(self, settings: InfluxSettings) -> InfluxSettings:
+        files = {
+            name: self.folder / path
+            for name in ("password_file", "token_file")
+            if (path := getattr(settings, name)) is not None
+        }
+        return settings.model_copy(update=files)
+
+
+def load(path: Path, lang: Language = "en") -> Configuration:
+    """Read the file, its registry and its tariffs.
+
+    Raises:
+        ConfigError: every mistake of the first file that has one.
+        StopAndFix: a tariff that a site refers to does not exist.
+    """
+    settings = load_file(path, CollectorSettings, lang, lambda loaded: _check(loaded, lang))
+    folder = path.parent
+    registry = load_registry(folder / settings.registry, lang) if settings.registry else Registry.empty()
+    tariffs = _tariffs(folder / settings.tariffs if settings.tariffs else _shipped_tariffs(), lang)
+    unknown = sorted({site.tariff for site in registry.sites.values()} - set(tariffs))
+    if unknown:
+        known = ", ".join(sorted(tariffs)) or "-"
+        text = {
+            "en": f"{settings.registry}: no tariff is called {', '.join(unknown)} → known: {known}",
+            "zh": f"{settings.registry}：没有名为 {', '.join(unknown)} 的电价 → 可用：{known}",
+        }
+        raise StopAndFix(text[lang])
+    return Configuration(settings, folder, registry, tariffs, _digest(settings, registry, tariffs))
+
+
+def _check(loaded: Loaded[CollectorSettings], lang: Language) -> list[Problem]:
+    problems = []
+    if loaded.value.mqtt.unprotected:
+        text = {
+            "en": "readings would travel unencrypted → give ca_file, or say allow_plaintext: true",
+            "zh": "读数将以明文传输 → 请配置 ca_file，或写明 allow_plaintext: true",
+        }
+        problems.append(loaded.problem(("mqtt", "host"), text[lang]))
+    if len(set(loaded.value.shards)) < len(loaded.value.shards):
+        text = {"en": "a shard is named twice → name each once", "zh": "分片重复 → 每个只写一次"}
+        problems.append(loaded.problem(("shards",), text[lang]))
+    return problems
+
+
+def _shipped_tariffs() -> Path:
+    packaged = Path(str(importlib.resources.files("collector"))) / "shipped" / "tariffs"
+    return packaged if packaged.is_dir() else PACKAGE.parent / "config" / "tariffs"
+
+
+def _tariffs(folder: Path, lang: Language) -> dict[str, Tariff]:
+    if not folder.is_dir():
+        raise StopAndFix(f"{folder}: there is no such folder of tariffs")
+    tariffs = [load_tariff(path, lang) for path in sorted(folder.glob("*.yaml"))]
+    return {tariff.id: tariff for tariff in tariffs}
+
+
+def _digest(settings: CollectorSettings, registry: Registry, tariffs: dict[str, Tariff]) -> str:
+    parts = [registry.digest, settings.checks.model_dump_json()]
+    parts += [tariff.model_dump_json() for _, tariff in sorted(tariffs.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

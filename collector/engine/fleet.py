@@ -1,0 +1,129 @@
+"""Every meter has one slot, for ever: its place in all state matrices and in the series of every table.
+
+A slot is given at the first reading of a meter. Ratings, contract and calendar of a slot come from the
+registry; what is unknown is NaN, and a comparison with NaN is false, so that no rule judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.registry.registry import Meter, Registry, milliseconds
+from collector.store.table import Rows, Series
+from collector.tariff.calendar import FLAT_ONLY, Calendar
+from collector.tariff.periods import Tariff
+
+Floats = npt.NDArray[np.float64]
+
+LIMIT_FIELDS = ("phases", "nominal_voltage_v", "base_current_a", "maximum_current_a", "contract_kva")
+
+_TUPLES_REMEMBERED = 8192
+
+
+class Approved:
+    """One approved window of temporary capacity."""
+
+    __slots__ = ("ends_at", "kva", "starts_at")
+
+    def __init__(self, starts_at: int, ends_at: int, kva: float) -> None:
+        self.starts_at = starts_at
+        self.ends_at = ends_at
+        self.kva = kva
+
+
+class Fleet:
+    """All slots, and what the registry says about them."""
+
+    def __init__(self, registry: Registry, tariffs: Mapping[str, Tariff]) -> None:
+        """No slot yet.
+
+        Raises:
+            KeyError: a site refers to a tariff that is not in ``tariffs``.
+        """
+        self.series: list[Series] = []
+        self.calendars: list[Calendar] = [Calendar(ZoneInfo("UTC"), FLAT_ONLY)]
+        self.registry = registry
+        self.approvals: dict[int, list[Approved]] = {}
+        self._calendar_of_site: dict[str, int] = {}
+        for site in registry.sites.values():
+            self._calendar_of_site[site.id] = len(self.calendars)
+            self.calendars.append(Calendar(ZoneInfo(site.timezone), tariffs[site.tariff], frozenset(site.holidays)))
+        self._slots: dict[Series, int] = {}
+        self._by_gateway: dict[str, list[int]] = {}
+        self._by_tuple: dict[tuple[str, tuple[str, ...]], Rows] = {}
+        self._limits: Floats = np.full((len(LIMIT_FIELDS), 64), np.nan)
+        self._calendar_index: Rows = np.zeros(64, np.intp)
+        self._has_approval: npt.NDArray[np.bool_] = np.zeros(64, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def slots(self, gateway: str, meters: tuple[str, ...]) -> Rows:
+        """The slot of each meter of a round, new ones included."""
+        key = (gateway, meters)
+        known = self._by_tuple.get(key)
+        if known is None:
+            if len(self._by_tuple) >= _TUPLES_REMEMBERED:
+                self._by_tuple.clear()
+            known = np.array([self._slot(Series(gateway, meter)) for meter in meters], np.intp)
+            self._by_tuple[key] = known
+        return known
+
+    def of_gateway(self, gateway: str) -> Rows:
+        """All slots of a gateway, in the order they were given."""
+        return np.array(self._by_gateway.get(gateway, []), np.intp)
+
+    def meters_of(self, gateway: str) -> tuple[str, ...]:
+        """The meters of a gateway, in the order of ``of_gateway``."""
+        return tuple(self.series[slot].meter for slot in self._by_gateway.get(gateway, []))
+
+    def meter(self, slot: int) -> Meter | None:
+        """What the registry says about a slot."""
+        return self.registry.meters.get(self.series[slot].meter)
+
+    def limits(self, field: str, slots: Rows) -> Floats:
+        """One rating for each slot, NaN where it is unknown."""
+        found: Floats = self._limits[LIMIT_FIELDS.index(field), slots]
+        return found
+
+    def calendar_index(self, slots: Rows) -> Rows:
+        """Index into ``calendars`` for each slot."""
+        return self._calendar_index[slots]
+
+    def has_approval(self, slots: Rows) -> npt.NDArray[np.bool_]:
+        """Which slots have any approved window."""
+        return self._has_approval[slots]
+
+    def _slot(self, series: Series) -> int:
+        known = self._slots.get(series)
+        if known is not None:
+            return known
+        slot = self._slots[series] = len(self.series)
+        self.series.append(series)
+        self._by_gateway.setdefault(series.gateway, []).append(slot)
+        if slot >= self._limits.shape[1]:
+            self._grow()
+        meter = self.registry.meters.get(series.meter)
+        if meter is not None:
+            for i, field in enumerate(LIMIT_FIELDS):
+                value = getattr(meter, field)
+                self._limits[i, slot] = np.nan if value is None else value
+            self._calendar_index[slot] = self._calendar_of_site[meter.site]
+            windows = [
+                Approved(milliseconds(one.starts_at), milliseconds(one.ends_at), one.kva)
+                for one in self.registry.approvals_of(meter.id)
+            ]
+            if windows:
+                self.approvals[slot] = windows
+                self._has_approval[slot] = True
+        return slot
+
+    def _grow(self) -> None:
+        capacity = self._limits.shape[1]
+        self._limits = np.hstack([self._limits, np.full((len(LIMIT_FIELDS), capacity), np.nan)])
+        self._calendar_index = np.concatenate([self._calendar_index, np.zeros(capacity, np.intp)])
+        self._has_approval = np.concatenate([self._has_approval, np.zeros(capacity, np.bool_)])

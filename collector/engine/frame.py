@@ -1,0 +1,140 @@
+"""Rounds of one layout, side by side: the vector that is encoded, and the frames that are judged.
+
+A ``Block`` holds all rounds of a commit that have the same columns, wave by wave: wave k holds at most one round
+of each gateway. A ``Frame`` is one wave of a block: every slot occurs at most once in it, so that state can be
+gathered and scattered by slot, and the rounds of a gateway are judged in their order. Frames are views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.engine.fleet import Fleet, Floats
+from collector.store.table import READING, Ints, Mask, Rows, Scaled, Table
+from metering.round import FAILED, NULL, Round
+
+Bits = npt.NDArray[np.uint32]
+Layout = tuple[str, int, tuple[tuple[str, int], ...]]
+
+
+def layout_of(content: Round) -> Layout:
+    """Rounds of equal layout can stand in one block."""
+    return content.group, content.period_ms, tuple((c.quantity, c.decimals) for c in content.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One wave of a block; row i belongs to slot ``slots[i]``."""
+
+    slots: Rows
+    at: Floats  # ms since 1970 UTC
+    quality: Bits
+    period_ms: int
+    columns: dict[str, Floats] = field(repr=False)  # in the unit of the quantity, NaN = no value
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def values(self, quantity: str) -> Floats | None:
+        """One value a row, or ``None`` if the rounds do not carry the quantity."""
+        return self.columns.get(quantity)
+
+    def phases(self, quantity: str) -> Floats | None:
+        """``quantity_l1`` … ``_l3`` as a matrix of three rows, or ``None`` if one is not carried."""
+        found = [self.columns.get(f"{quantity}_l{phase}") for phase in (1, 2, 3)]
+        return None if any(one is None for one in found) else np.stack([one for one in found if one is not None])
+
+    def only(self, rows: Mask) -> Frame:
+        """The frame of some rows."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Frame(self.slots[rows], self.at[rows], self.quality[rows], self.period_ms, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """All rounds of one layout in a commit."""
+
+    slots: Rows
+    at: Ints
+    quality: Bits
+    period_ms: int
+    columns: tuple[Scaled, ...]
+    waves: dict[int, slice]
+
+    def table(self, fleet: Fleet) -> Table:
+        """The rows as they are stored: every quantity, and the quality bits where one is set."""
+        quality = Scaled("quality", 0, self.quality.astype(np.int64), self.quality != 0)
+        return Table(READING, fleet.series, self.slots, self.at, (*self.columns, quality))
+
+    def frames(self) -> Iterable[tuple[int, Frame]]:
+        """Each wave's number and frame."""
+        floats = {column.name: _floats(column) for column in self.columns}
+        at = self.at.astype(np.float64)
+        for wave, rows in self.waves.items():
+            columns = {name: values[rows] for name, values in floats.items()}
+            yield wave, Frame(self.slots[rows], at[rows], self.quality[rows], self.period_ms, columns)
+
+
+def blocks_of(fleet: Fleet, rounds: Sequence[Round]) -> list[Block]:
+    """Group the rounds of a commit, each gateway's in its order, into blocks."""
+    turn: dict[str, int] = {}
+    by_layout: dict[Layout, list[tuple[int, Round]]] = {}
+    for content in rounds:
+        wave = turn.get(content.gateway, 0)
+        turn[content.gateway] = wave + 1
+        by_layout.setdefault(layout_of(content), []).append((wave, content))
+    return [_block(fleet, sorted(members, key=lambda one: one[0])) for members in by_layout.values()]
+
+
+def _block(fleet: Fleet, members: list[tuple[int, Round]]) -> Block:
+    first = members[0][1]
+    waves: dict[int, slice] = {}
+    at = 0
+    for wave, content in members:
+        start = waves[wave].start if wave in waves else at
+        at += content.rows
+        waves[wave] = slice(start, at)
+    rounds = [content for _, content in members]
+    slots = [fleet.slots(content.gateway, content.meters) for content in rounds]
+    return Block(
+        slots=slots[0] if len(slots) == 1 else np.concatenate(slots),
+        at=np.frombuffer(b"".join([content.measured_at for content in rounds]), "<i8"),
+        quality=np.frombuffer(b"".join([content.quality for content in rounds]), "<u4"),
+        period_ms=first.period_ms,
+        columns=tuple(
+            _column(name.quantity, name.decimals, [(c.columns[i].data, c.rows) for c in rounds])
+            for i, name in enumerate(first.columns)
+        ),
+        waves=waves,
+    )
+
+
+def _column(name: str, decimals: int, parts: list[tuple[bytes, int]]) -> Scaled:
+    widths = {len(data) // rows for data, rows in parts}
+    if len(widths) == 1:
+        width = widths.pop()
+        raw = np.frombuffer(b"".join([data for data, _ in parts]), f"<i{width}")
+        valid = raw != NULL[width]
+        integers = raw.astype(np.int64)
+    else:
+        pieces = [np.frombuffer(data, f"<i{len(data) // rows}") for data, rows in parts]
+        valid = np.concatenate([piece != NULL[piece.itemsize] for piece in pieces])
+        integers = np.concatenate([piece.astype(np.int64) for piece in pieces])
+    return Scaled(name, decimals, integers, None if valid.all() else valid)
+
+
+def _floats(column: Scaled) -> Floats:
+    values: Floats = column.integers / 10.0**column.decimals
+    if column.valid is not None:
+        values[~column.valid] = np.nan
+    return values
+
+
+def failed(quality: Bits) -> Mask:
+    """Which rows carry no values because the meter was not read."""
+    mask: Mask = (quality & np.uint32(int(FAILED))) != 0
+    return mask

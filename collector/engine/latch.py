@@ -1,0 +1,67 @@
+"""The one latch all checks share: when a condition becomes a finding, and when the finding ends.
+
+    closed ── trigger holds for ``readings`` readings and ``delay_ms`` ──▶ open
+    open   ── clear holds for ``readings`` readings and ``delay_ms`` ──▶ closed
+
+Between trigger and clear lies the band in which nothing changes (hysteresis). Time is the readings' own, so a
+replay ends in the same state. A finding starts when its condition started to hold, which is also what its id is
+made of; it ends when clear started to hold. A row whose inputs are unknown leaves its latch alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from collector.engine.fleet import Floats
+from collector.store.table import Mask
+
+FIELDS: Final = ("since", "count", "opened_at")
+"""State rows of a latch: since when the pending condition holds (NaN = it does not), for how many readings,
+and since when the finding is open (NaN = closed)."""
+
+
+class Latched(NamedTuple):
+    """New state (three rows as in ``FIELDS``), and what changed at this reading."""
+
+    state: Floats
+    opened: Mask
+    closed: Mask
+    started_at: Floats  # of the finding that opened or closed
+    ended_at: Floats  # of the finding that closed, NaN elsewhere
+
+
+def latch(
+    state: Floats, at: Floats, trigger: Mask, clear: Mask, known: Mask, *, delay_ms: float, readings: int
+) -> Latched:
+    """Advance one latch a row.
+
+    Args:
+        state: three rows as in ``FIELDS``.
+        at: time of each reading, ms.
+        trigger: where the condition holds.
+        clear: where its opposite holds, with its own, wider limit.
+        known: where both could be judged.
+        delay_ms: how long a condition has to hold.
+        readings: for how many consecutive readings it has to hold.
+    """
+    since, count, opened_at = state
+    is_open = ~np.isnan(opened_at)
+    pending = np.where(is_open, clear, trigger)
+    count = np.nan_to_num(count)
+    since_now = np.where(pending, np.where(count > 0, since, at), np.nan)
+    count_now = np.where(pending, count + 1, 0.0)
+    due = known & pending & (count_now >= readings) & (at - since_now >= delay_ms)
+    opened, closed = due & ~is_open, due & is_open
+    changed = opened | closed
+    new_open = np.where(opened, since_now, np.where(closed, np.nan, opened_at))
+    new_since = np.where(changed, np.nan, np.where(known, since_now, since))
+    new_count = np.where(changed, 0.0, np.where(known, count_now, count))
+    return Latched(
+        np.stack([new_since, new_count, new_open]),
+        opened,
+        closed,
+        np.where(closed, opened_at, since_now),
+        np.where(closed, since_now, np.nan),
+    )

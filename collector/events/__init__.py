@@ -1,0 +1,1 @@
+"""Events: what was found, with evidence people can stand on."""

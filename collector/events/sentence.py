@@ -1,0 +1,111 @@
+"""One plain sentence for a finding, in Chinese and English.
+
+It says what was read and what to do next. It never says "theft": the measurement needs inspection, and a person
+decides what it means. Times are those of the meter's site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from collector.checks.check import Finding
+
+_TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
+    "current_loss.opened": (
+        "电表 {meter}：自 {start} 起，{part} 相电压正常（{voltage:.0f} V）但电流仅 {current_a:.2f} A，"
+        "而其余两相平均 {others_a:.1f} A（平时约 {usual_others_a:.1f} A）。该相用电可能未被计量，"
+        "至今约 {kwh} kWh。请安排计量检查。",
+        "Meter {meter}: since {start} phase {part} has its voltage ({voltage:.0f} V) but only {current_a:.2f} A, while "
+        "the other phases carry {others_a:.1f} A on average (usually {usual_others_a:.1f} A). Its consumption may not "
+        "be measured, about {kwh} kWh so far. The measurement needs inspection.",
+    ),
+    "current_loss.closed": (
+        "电表 {meter}：{part} 相电流自 {end} 起恢复正常。{start} 至 {end} 期间约 {kwh} kWh 可能未被计量。",
+        "Meter {meter}: phase {part} carries current again since {end}. From {start} to {end} about {kwh} kWh may not "
+        "have been measured.",
+    ),
+    "current_shunt.opened": (
+        "电表 {meter}：自 {start} 起，{part} 相电流只有三相中位值的 {share_percent:.0f}%（{current_a:.2f} A，"
+        "其余两相平均 {others_a:.1f} A），平时为 {usual_percent:.0f}%。可能有部分电流绕过计量，"
+        "至今约 {kwh} kWh。请安排计量检查。",
+        "Meter {meter}: since {start} phase {part} carries only {share_percent:.0f} % of the median phase current "
+        "({current_a:.2f} A, the others {others_a:.1f} A on average), where {usual_percent:.0f} % is usual. Part of "
+        "the current may not be measured, about {kwh} kWh so far. The measurement needs inspection.",
+    ),
+    "current_shunt.closed": (
+        "电表 {meter}：{part} 相电流自 {end} 起恢复到平常比例。{start} 至 {end} 期间约 {kwh} kWh 可能未被计量。",
+        "Meter {meter}: phase {part} carries its usual share again since {end}. From {start} to {end} about {kwh} kWh "
+        "may not have been measured.",
+    ),
+    "energy_mismatch.opened": (
+        "电表 {meter}：截至 {end_of_window} 的 24 小时内，电能示数增加 {register_kwh:.1f} kWh，"
+        "而功率积分为 {integrated_kwh:.1f} kWh（相差 {difference_percent:+.0f}%）。两者应当一致，请安排计量检查。",
+        "Meter {meter}: in the 24 hours to {end_of_window} the register rose by {register_kwh:.1f} kWh, while the power "
+        "integrates to {integrated_kwh:.1f} kWh ({difference_percent:+.0f} %). They should agree. "
+        "The measurement needs inspection.",
+    ),
+    "energy_mismatch.closed": (
+        "电表 {meter}：截至 {end_of_window}，电能示数与功率积分重新一致。",
+        "Meter {meter}: register and integrated power agree again as of {end_of_window}.",
+    ),
+    "over_capacity.opened": (
+        "电表 {meter}：自 {start} 起，15 分钟平均视在功率达到 {peak_kva:.1f} kVA，超过合同容量 {contract_kva:.0f} kVA，"
+        "且无已批准的临时增容。",
+        "Meter {meter}: since {start} the 15-minute mean apparent power reached {peak_kva:.1f} kVA, above the contracted "
+        "{contract_kva:.0f} kVA, and no temporary capacity was approved.",
+    ),
+    "over_capacity.closed": (
+        "电表 {meter}：自 {end} 起不再超过合同容量 {contract_kva:.0f} kVA。期间最高 {peak_kva:.1f} kVA，"
+        "超出约 {hours:.2f} 小时。",
+        "Meter {meter}: within the contracted {contract_kva:.0f} kVA again since {end}. The highest block was "
+        "{peak_kva:.1f} kVA; the contract was exceeded for about {hours:.2f} h.",
+    ),
+    "temporary_capacity.opened": (
+        "电表 {meter}：自 {start} 起使用已批准的临时增容（批准 {approved_kva:.0f} kVA，合同 {contract_kva:.0f} kVA，"
+        "当前 {peak_kva:.1f} kVA）。",
+        "Meter {meter}: uses its approved temporary capacity since {start} (approved {approved_kva:.0f} kVA, contracted "
+        "{contract_kva:.0f} kVA, now {peak_kva:.1f} kVA).",
+    ),
+    "temporary_capacity.closed": (
+        "电表 {meter}：临时增容窗口已结束。期间最高 {peak_kva:.1f} kVA（合同 {contract_kva:.0f} kVA），"
+        "超过合同容量约 {hours:.2f} 小时。",
+        "Meter {meter}: the window of temporary capacity has ended. The highest block was {peak_kva:.1f} kVA (contracted "
+        "{contract_kva:.0f} kVA), above the contract for about {hours:.2f} h.",
+    ),
+    "over_approved.opened": (
+        "电表 {meter}：自 {start} 起，15 分钟平均视在功率达到 {peak_kva:.1f} kVA，超过已批准的临时容量 {approved_kva:.0f} kVA。",
+        "Meter {meter}: since {start} the 15-minute mean apparent power reached {peak_kva:.1f} kVA, above the approved "
+        "temporary {approved_kva:.0f} kVA.",
+    ),
+    "over_approved.closed": (
+        "电表 {meter}：自 {end} 起不再超过已批准的临时容量。期间最高 {peak_kva:.1f} kVA，超出约 {hours:.2f} 小时。",
+        "Meter {meter}: within the approved temporary capacity again since {end}. The highest block was {peak_kva:.1f} "
+        "kVA; it was exceeded for about {hours:.2f} h.",
+    ),
+}
+
+
+def sentences(finding: Finding, meter: str, zone: ZoneInfo) -> dict[str, str]:
+    """The sentence of a finding, by language."""
+    chinese, english = _TEMPLATES[f"{finding.kind}.{finding.lifecycle}"]
+    phase = finding.part.lower()
+    words = {
+        **finding.readings,
+        **finding.limits,
+        **finding.facts,
+        "meter": meter,
+        "part": finding.part,
+        "start": _local(finding.started_at, zone),
+        "end": "" if finding.ended_at is None else _local(finding.ended_at, zone),
+        "end_of_window": _local(finding.at, zone),
+        "kwh": "" if finding.energy is None else f"{finding.energy.best:.1f}",
+        "voltage": finding.readings.get(f"voltage_{phase}", float("nan")),
+    }
+    return {"zh": chinese.format(**words), "en": english.format(**words)}
+
+
+def _local(at_ms: float, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%Y-%m-%d %H:%M")

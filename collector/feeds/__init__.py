@@ -1,0 +1,1 @@
+"""What leaves the collector for the modules that act on it."""

@@ -1,0 +1,1 @@
+"""What the utility knows about its meters: ratings, contracts, sites, approvals."""

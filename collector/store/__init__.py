@@ -1,0 +1,1 @@
+"""Where readings, determinants and events are kept: InfluxDB, or SQLite without a server."""

@@ -1,0 +1,100 @@
+"""Operators' questions to InfluxDB, in InfluxQL: 1.x, 2.x and 3.x all answer it under ``/query``.
+
+On 2.x a bucket needs a DBRP mapping, which the server makes by itself for the name of the bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from typing import Any
+
+from collector.errors import CannotStart
+from collector.store.influx_writer import InfluxConnection, InfluxSettings
+from collector.store.store import EnergyDayRow, Latest, LoadPoint
+from metering.errors import BackOff
+
+_OK = 200
+
+
+class InfluxQueries:
+    """Questions to one database."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        """Ask this server."""
+        self._settings = settings
+        self._connection = InfluxConnection(settings)
+
+    def latest(self, meter: str | None = None) -> list[Latest]:
+        """See ``Queries``."""
+        where = f"WHERE meter = {_text(meter)}" if meter else ""
+        series = self._ask(f"SELECT * FROM reading {where} GROUP BY gateway, meter ORDER BY time DESC LIMIT 1")  # noqa: S608
+        found = [
+            Latest(one["tags"]["gateway"], one["tags"]["meter"], row.pop("time"), row)
+            for one in series
+            for row in _rows(one)
+        ]
+        return sorted(found, key=lambda one: (one.meter, one.gateway))
+
+    def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
+        """See ``Queries``."""
+        power = "active_power"
+        series = self._ask(
+            f"SELECT mean({power}) AS mean, min({power}) AS low, max({power}) AS high, count({power}) AS n FROM reading"  # noqa: S608
+            f" WHERE meter = {_text(meter)} AND {_between(since, until)} GROUP BY time({step_ms}ms) fill(none)"
+        )
+        return [
+            LoadPoint(row["time"], row["mean"], row["low"], row["high"], int(row["n"]))
+            for one in series
+            for row in _rows(one)
+            if row.get("n")
+        ]
+
+    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
+        """See ``Queries``."""
+        chosen = f" AND meter = {_text(meter)}" if meter else ""
+        series = self._ask(f"SELECT * FROM energy_day WHERE {_between(since, until)}{chosen} GROUP BY gateway, meter")  # noqa: S608
+        found = [
+            EnergyDayRow(one["tags"]["gateway"], one["tags"]["meter"], row.pop("time"), row)
+            for one in series
+            for row in _rows(one)
+        ]
+        return sorted(found, key=lambda one: (one.day_start, one.meter))
+
+    def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
+        """See ``Queries``."""
+        chosen = "".join(f" AND {name} = {_text(value)}" for name, value in (("meter", meter), ("kind", kind)) if value)
+        series = self._ask(f"SELECT id, body FROM event WHERE {_between(since, until)}{chosen}")  # noqa: S608
+        rows = sorted((row for one in series for row in _rows(one)), key=lambda row: (row["time"], row["id"]))
+        return [json.loads(row["body"]) for row in rows]
+
+    def _ask(self, statement: str) -> list[dict[str, Any]]:
+        query = urllib.parse.urlencode({"db": self._settings.database, "epoch": "ms", "q": statement})
+        try:
+            answer = self._connection.send("GET", f"/query?{query}")
+        except BackOff as error:
+            raise CannotStart(str(error)) from error
+        finally:
+            self._connection.close()
+        if answer.status != _OK:
+            raise CannotStart(f"{self._settings.url}: {answer.status} {answer.text[:300]}")
+        result = json.loads(answer.text)["results"][0]
+        if "error" in result:
+            raise CannotStart(f"{self._settings.url}: {result['error']}")
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+
+def _rows(series: dict[str, Any]) -> list[dict[str, Any]]:
+    columns = series["columns"]
+    pairs = (zip(columns, row, strict=True) for row in series["values"])
+    return [{name: value for name, value in row if value is not None} for row in pairs]
+
+
+def _between(since: int, until: int) -> str:
+    return f"time >= {since}ms AND time < {until}ms"
+
+
+def _text(value: str | None) -> str:
+    escaped = (value or "").replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,224 @@
+"""The embedded store: SQLite in WAL mode, for demonstrations and small sites without a server.
+
+Same rows, same idempotency and same queries as on InfluxDB. Other processes may read while the collector
+writes. Views (``reading``, ``energy_day``) give every row its gateway and meter, so that ``sqlite3 readings.db``
+is enough to look around.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from collector.errors import CannotStart, StoreBusy
+from collector.events.event import Event
+from collector.store.store import EnergyDayRow, Latest, LoadPoint, Rejected
+from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, READING, Series, Table
+from metering.quantity import QUANTITIES
+
+_COLUMNS: Final = {READING: (*QUANTITIES, "quality"), ENERGY_DAY: ENERGY_DAY_COLUMNS}
+_TIME: Final = {READING: "measured_at", ENERGY_DAY: "day_start"}
+_BUSY_S: Final = 5.0
+
+
+class SqliteStore:
+    """One database file; one writing connection."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is opened before ``prepare``."""
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._series: dict[Series, int] = {}
+
+    async def prepare(self) -> None:
+        """Open the file and create what is missing.
+
+        Raises:
+            CannotStart: the file cannot be opened or is not a database.
+        """
+        await asyncio.to_thread(self._open)
+
+    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
+        """Store everything in one transaction.
+
+        Raises:
+            StoreBusy: the disk is full or the file is locked.
+        """
+        await asyncio.to_thread(self._write, tables, events)
+        return []
+
+    async def write_lines(self, lines: Sequence[str]) -> list[Rejected]:
+        """Refuse: this store never sends a line to the quarantine."""
+        return [Rejected(line, "the embedded store takes no line protocol") for line in lines]
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            await asyncio.to_thread(self._db.close)
+            self._db = None
+
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            for statement in _schema():
+                db.execute(statement)
+            rows = db.execute("SELECT id, gateway, meter FROM series").fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise CannotStart(f"{self._path}: cannot be used as a store: {error}") from error
+        self._db = db
+        self._series = {Series(gateway, meter): number for number, gateway, meter in rows}
+
+    def _write(self, tables: Sequence[Table], events: Sequence[Event]) -> None:
+        db = self._db
+        if db is None:
+            raise StoreBusy("the store is not open")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for table in tables:
+                    db.executemany(_upsert(table), self._rows(db, table))
+                db.executemany(
+                    "INSERT OR REPLACE INTO event (id, time, kind, lifecycle, gateway, meter, body)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    ((e.id, e.at, e.kind, e.lifecycle, e.series.gateway, e.series.meter, e.body()) for e in events),
+                )
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                self._series = {}
+                self._series = {
+                    Series(gateway, meter): number
+                    for number, gateway, meter in db.execute("SELECT id, gateway, meter FROM series")
+                }
+                raise
+        except sqlite3.Error as error:
+            raise StoreBusy(f"{self._path}: {error}") from error
+
+    def _rows(self, db: sqlite3.Connection, table: Table) -> Iterable[tuple[Any, ...]]:
+        ids = {int(slot): self._id(db, table.series[slot]) for slot in set(table.rows.tolist())}
+        columns: list[list[float | None]] = []
+        for column in table.columns:
+            values = (column.integers / 10.0**column.decimals).tolist()
+            if column.valid is not None:
+                values = [v if ok else None for v, ok in zip(values, column.valid.tolist(), strict=True)]
+            columns.append(values)
+        # A row without any value is not stored: there is nothing to say about that instant.
+        ats = table.at.tolist()
+        for slot, at, *values in zip(table.rows.tolist(), ats, *columns, strict=True):
+            if any(value is not None for value in values):
+                yield (ids[slot], at, *values)
+
+    def _id(self, db: sqlite3.Connection, series: Series) -> int:
+        known = self._series.get(series)
+        if known is None:
+            cursor = db.execute("INSERT INTO series (gateway, meter) VALUES (?, ?)", (series.gateway, series.meter))
+            known = self._series[series] = int(cursor.lastrowid or 0)
+        return known
+
+
+class SqliteQueries:
+    """Operators' questions to a database file; every question opens it read-only."""
+
+    def __init__(self, path: Path) -> None:
+        """Ask this file."""
+        self._path = path
+
+    def latest(self, meter: str | None = None) -> list[Latest]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT s.gateway, s.meter, r.* FROM series s JOIN reading_row r ON r.series = s.id AND r.measured_at ="
+            " (SELECT max(measured_at) FROM reading_row WHERE series = s.id)"
+            " WHERE ? IS NULL OR s.meter = ? ORDER BY s.meter, s.gateway",
+            (meter, meter),
+        )
+        return [
+            Latest(row["gateway"], row["meter"], row["measured_at"], _present(row, _COLUMNS[READING])) for row in rows
+        ]
+
+    def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT measured_at / :step * :step AS at, avg(active_power) AS mean, min(active_power) AS low,"
+            " max(active_power) AS high, count(active_power) AS n FROM reading"
+            " WHERE meter = :meter AND measured_at >= :since AND measured_at < :until AND active_power IS NOT NULL"
+            " GROUP BY 1 ORDER BY 1",
+            {"step": step_ms, "meter": meter, "since": since, "until": until},
+        )
+        return [LoadPoint(row["at"], row["mean"], row["low"], row["high"], row["n"]) for row in rows]
+
+    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT * FROM energy_day WHERE day_start >= ? AND day_start < ? AND (? IS NULL OR meter = ?)"
+            " ORDER BY day_start, meter",
+            (since, until, meter, meter),
+        )
+        return [
+            EnergyDayRow(row["gateway"], row["meter"], row["day_start"], _present(row, ENERGY_DAY_COLUMNS))
+            for row in rows
+        ]
+
+    def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT body FROM event WHERE time >= ? AND time < ? AND (? IS NULL OR meter = ?)"
+            " AND (? IS NULL OR kind = ?) ORDER BY time, id",
+            (since, until, meter, meter, kind, kind),
+        )
+        return [json.loads(row["body"]) for row in rows]
+
+    def _ask(self, statement: str, values: Any) -> list[sqlite3.Row]:
+        if not self._path.exists():
+            raise CannotStart(f"{self._path}: there is no such store; has the collector run?")
+        try:
+            with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
+                db.row_factory = sqlite3.Row
+                return db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise CannotStart(f"{self._path}: {error}") from error
+
+
+def _present(row: sqlite3.Row, columns: Iterable[str]) -> dict[str, float]:
+    return {name: row[name] for name in columns if row[name] is not None}
+
+
+def _schema() -> list[str]:
+    statements = [
+        "CREATE TABLE IF NOT EXISTS series"
+        " (id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, meter TEXT NOT NULL, UNIQUE (meter, gateway))",
+        "CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL,"
+        " lifecycle TEXT NOT NULL, gateway TEXT NOT NULL, meter TEXT NOT NULL, body TEXT NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS event_time ON event (time)",
+    ]
+    for measurement, columns in _COLUMNS.items():
+        time = _TIME[measurement]
+        numbers = ", ".join(f"{name} REAL" for name in columns)
+        statements += [
+            f"CREATE TABLE IF NOT EXISTS {measurement}_row (series INTEGER NOT NULL, {time} INTEGER NOT NULL,"
+            f" {numbers}, PRIMARY KEY (series, {time})) WITHOUT ROWID",
+            f"CREATE VIEW IF NOT EXISTS {measurement} AS SELECT s.gateway, s.meter, r.{time},"  # noqa: S608
+            f" {', '.join(f'r.{name}' for name in columns)}"
+            f" FROM {measurement}_row r JOIN series s ON s.id = r.series",
+        ]
+    return statements
+
+
+def _upsert(table: Table) -> str:
+    time = _TIME[table.measurement]
+    names = [column.name for column in table.columns]
+    marks = ", ".join("?" for _ in range(len(names) + 2))
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names)
+    # Names come from our own catalogue, never from a message.
+    return (
+        f"INSERT INTO {table.measurement}_row (series, {time}, {', '.join(names)}) VALUES ({marks})"  # noqa: S608
+        f" ON CONFLICT (series, {time}) DO UPDATE SET {updates}"
+    )

@@ -1,0 +1,94 @@
+"""What every store does: write idempotently, refuse for ever or for now, answer operators' questions.
+
+``write`` returns the rows the store refuses for ever, with the reason; it raises ``StoreBusy`` if the same may
+be accepted later and ``StoreRefuses`` if credentials or the target are wrong. Data is released only after it returned.
+One conformance suite runs over all implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from collector.events.event import Event
+from collector.store.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One line that the store refuses for ever."""
+
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest reading of one meter."""
+
+    gateway: str
+    meter: str
+    measured_at: int  # ms
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPoint:
+    """Mean, lowest and highest active power of one interval, kW."""
+
+    at: int  # ms: start of the interval
+    mean_kw: float
+    lowest_kw: float
+    highest_kw: float
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyDayRow:
+    """One row of ``energy_day``; see ``collector.store.table.ENERGY_DAY_COLUMNS``."""
+
+    gateway: str
+    meter: str
+    day_start: int  # ms
+    values: dict[str, float]
+
+
+class Store(Protocol):
+    """Where readings, determinants and events are kept."""
+
+    async def prepare(self) -> None:
+        """Create what is missing (database, tables)."""
+        ...
+
+    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
+        """Store all rows and events; return those that are refused for ever."""
+        ...
+
+    async def write_lines(self, lines: Sequence[str]) -> list[Rejected]:
+        """Store lines that were refused earlier and come back from the quarantine."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Queries(Protocol):
+    """What operators ask, the same on every store."""
+
+    def latest(self, meter: str | None = None) -> list[Latest]:
+        """The newest reading of every meter, or of one."""
+        ...
+
+    def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
+        """Active power of one meter in ``since`` ≤ t < ``until`` (ms), by intervals of ``step_ms``."""
+        ...
+
+    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
+        """Energy by day and period of the days that start in ``since`` ≤ t < ``until`` (ms)."""
+        ...
+
+    def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
+        """CloudEvents in ``since`` ≤ t < ``until`` (ms), oldest first."""
+        ...

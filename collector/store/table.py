@@ -1,0 +1,77 @@
+"""What is written to a store: whole columns of scaled integers, never rows of floats.
+
+A row is identified by measurement, series (gateway and meter) and time. Writing it again overwrites it with
+the same values, so that a resend is harmless. The series holds nothing that can change: the site of a meter
+is a fact of the registry, and a resend under another registry would be stored twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+READING: Final = "reading"
+ENERGY_DAY: Final = "energy_day"
+
+ENERGY_DAY_COLUMNS: Final = (
+    "sharp",
+    "peak",
+    "flat",
+    "valley",
+    "total",
+    "estimated",
+    "maximum_demand",
+    "maximum_demand_at",
+    "coverage",
+    "readings",
+    "failures",
+)
+"""Columns of ``energy_day``, one row a meter and local day, stamped with the day's first instant:
+kWh by period, kWh in all, kWh whose period is an estimate, highest measured 15-minute block in kW and its
+start in ms, share of the day that measured intervals cover, rows received and rows that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What identifies a meter for ever."""
+
+    gateway: str
+    meter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """One column: value = integer / 10**decimals; ``valid`` marks the rows that have one (None = all)."""
+
+    name: str
+    decimals: int
+    integers: Ints
+    valid: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of one measurement; row i belongs to ``series[rows[i]]`` at ``at[i]`` ms since 1970 UTC."""
+
+    measurement: str
+    series: list[Series]
+    rows: Rows
+    at: Ints
+    columns: tuple[Scaled, ...]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+def scaled(name: str, decimals: int, values: npt.NDArray[np.float64]) -> Scaled:
+    """Floats → one column; NaN is "no value"."""
+    valid = ~np.isnan(values)
+    rounded = np.rint(np.where(valid, values, 0.0) * 10**decimals)
+    return Scaled(name, decimals, rounded.astype(np.int64), None if valid.all() else valid)

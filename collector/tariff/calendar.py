@@ -1,0 +1,80 @@
+"""Instants → local days and periods, by 15-minute blocks counted from 1970 UTC.
+
+Offsets from UTC are whole quarters of an hour in every zone of today, so a block never straddles a local day
+or a period. A local day has 92, 96 or 100 blocks where clocks are changed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from collector.tariff.periods import MINUTES_PER_BLOCK, Period, Tariff
+
+BLOCK_MS: Final = MINUTES_PER_BLOCK * 60_000
+
+_DAYS_REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """One local day: blocks ``first`` … ``end - 1``, and the period of each."""
+
+    date: date
+    first: int
+    end: int
+    periods: npt.NDArray[np.uint8]
+
+
+class Calendar:
+    """The local days of one site under its tariff."""
+
+    def __init__(self, zone: ZoneInfo, tariff: Tariff, holidays: frozenset[date] = frozenset()) -> None:
+        """Compute days as they are asked for; remember some."""
+        self._zone = zone
+        self._tariff = tariff
+        self._holidays = holidays
+        self._days: OrderedDict[date, LocalDay] = OrderedDict()
+
+    def day_of(self, block: int) -> LocalDay:
+        """The local day a block lies in."""
+        moment = datetime.fromtimestamp(block * BLOCK_MS / 1000, self._zone)
+        day = moment.date()
+        known = self._days.get(day)
+        if known is None:
+            known = self._days[day] = self._compute(day)
+            if len(self._days) > _DAYS_REMEMBERED:
+                self._days.popitem(last=False)
+        return known
+
+    def _compute(self, day: date) -> LocalDay:
+        first, end = self._midnight(day), self._midnight(day + timedelta(days=1))
+        by_quarter = self._tariff.day(day, self._holidays)
+        periods = np.empty(end - first, np.uint8)
+        for i in range(end - first):
+            local = datetime.fromtimestamp((first + i) * BLOCK_MS / 1000, self._zone)
+            periods[i] = by_quarter[(local.hour * 60 + local.minute) // MINUTES_PER_BLOCK]
+        return LocalDay(day, first, end, periods)
+
+    def _midnight(self, day: date) -> int:
+        moment = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        return round(moment.timestamp() * 1000) // BLOCK_MS
+
+
+FLAT_ONLY: Final = Tariff.model_validate(
+    {
+        "id": "flat",
+        "illustrative": True,
+        "source": "no tariff: every quarter of an hour is flat",
+        "versions": [{"valid_from": "1970-01-01", "schedules": [{"windows": {}}]}],
+    }
+)
+"""What holds for a meter that is not registered."""
+
+PERIOD_NAMES: Final = {Period.SHARP: "sharp", Period.PEAK: "peak", Period.FLAT: "flat", Period.VALLEY: "valley"}
