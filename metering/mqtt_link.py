@@ -14,6 +14,7 @@ from typing import Final
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.reasoncodes import ReasonCode
 
 from metering.errors import AccessRefused, LinkLost, StopAndFix
@@ -113,7 +114,7 @@ class MqttLink:
             identifier=self._identifier,
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
             clean_session=None if five else True,
-            clean_start=True,
+            clean_start=True if five else MQTT_CLEAN_START_FIRST_ONLY,  # paho's word for "not 5"
             username=settings.username,
             password=self._password,
             keepalive=round(settings.keepalive),

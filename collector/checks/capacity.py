@@ -205,7 +205,7 @@ def _tally(own: Floats, started_at: Floats, above: Mask, value: Floats) -> Float
     """Peak and blocks above the limit since the condition started; empty while it does not hold."""
     _, _, opened_at, peak, blocks = own
     counting = above | ~np.isnan(opened_at)
-    running = ~np.isnan(peak) & ~np.isnan(started_at)
+    running = ~np.isnan(peak) & (~np.isnan(opened_at) | ~np.isnan(started_at))
     peak = np.where(above, np.fmax(np.where(running, peak, 0.0), value), peak)
     blocks = np.where(above, np.where(running, blocks, 0.0) + 1, blocks)
     return np.stack([np.where(counting, peak, np.nan), np.where(counting, blocks, np.nan)])

@@ -15,14 +15,14 @@ import numpy as np
 from pydantic import Field
 
 from collector.checks.check import Finding, Step
-from collector.checks.phase_currents import energy_range, hidden_kwh, other_phases, phase_readings
+from collector.checks.phase_currents import energy_range, hidden_so_far, other_phases, phase_readings
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
 from metering.settings import Duration, Settings
 
-_PER_PHASE: Final = (*LATCH, "usual_others_a", "loaded_readings", "hidden_kwh")
+_PER_PHASE: Final = (*LATCH, "usual_others_a", "loaded_readings", "hidden_kwh", "score")
 _LEARN: Final = 0.02  # weight of one reading in the usual load
 
 
@@ -62,7 +62,7 @@ class CurrentLoss:
         base = fleet.limits("base_current_a", frame.slots)
         last_at = state[0]
         since_count_open = state[1:10].reshape(3, 3, -1)
-        usual, loaded, hidden = state[10:].reshape(3, 3, -1)
+        usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
         loaded = np.nan_to_num(loaded)
         known = ~np.isnan(currents).any(axis=0) & ~np.isnan(voltages).any(axis=0) & ~(frame.at <= last_at)
         known &= fleet.limits("phases", frame.slots) == len(currents)
@@ -79,12 +79,9 @@ class CurrentLoss:
         learns = known & carries
         usual = np.where(learns, np.where(np.isnan(usual), others, usual + _LEARN * (others - usual)), usual)
         loaded += learns
-        pending = ~np.isnan(latched.state[0]) | ~np.isnan(latched.state[2]) | latched.closed
-        hidden = np.where(
-            known & pending & ~carries,
-            np.nan_to_num(hidden) + hidden_kwh(frame, voltages, currents, others, last_at),
-            np.where(pending, hidden, 0.0),
-        )
+        hidden = hidden_so_far(hidden, latched, known & ~carries, frame, voltages, currents, others, last_at)
+        strength = np.clip(0.7 + 0.3 * np.minimum(1.0, others / np.maximum(usual, 0.001)), 0.0, 1.0)
+        score = np.where(latched.opened, strength, score)
         new = np.concatenate(
             [
                 np.where(known, frame.at, last_at)[np.newaxis],
@@ -92,6 +89,7 @@ class CurrentLoss:
                 usual,
                 loaded,
                 hidden,
+                score,
             ]
         )
         findings = tuple(
@@ -105,6 +103,7 @@ class CurrentLoss:
                 base_a=float(base[row]),
                 usual_a=float(usual[phase, row]),
                 hidden=float(hidden[phase, row]),
+                score=float(score[phase, row]),
                 currents=currents[:, row],
             )
             for phase, row in np.argwhere(latched.opened | latched.closed)
@@ -123,6 +122,7 @@ class CurrentLoss:
         base_a: float,
         usual_a: float,
         hidden: float,
+        score: float,
         currents: Floats,
     ) -> Finding:
         limits = self._limits
@@ -135,7 +135,7 @@ class CurrentLoss:
             started_at=started_at,
             at=float(frame.at[row]),
             severity="inspect",
-            score=float(np.clip(0.7 + 0.3 * min(1.0, others_a / max(usual_a, 0.001)), 0.0, 1.0)),
+            score=score,
             readings=phase_readings(frame, row),
             limits={
                 "voltage_share": limits.voltage,

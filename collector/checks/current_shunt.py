@@ -15,14 +15,14 @@ import numpy as np
 from pydantic import Field
 
 from collector.checks.check import Finding, Step
-from collector.checks.phase_currents import energy_range, hidden_kwh, other_phases, phase_readings
+from collector.checks.phase_currents import energy_range, hidden_so_far, other_phases, phase_readings
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
 from metering.settings import Settings
 
-_PER_PHASE: Final = (*LATCH, "usual_share", "loaded_readings", "hidden_kwh")
+_PER_PHASE: Final = (*LATCH, "usual_share", "loaded_readings", "hidden_kwh", "score")
 _LEARN: Final = 0.02  # weight of one reading in the usual share
 
 
@@ -61,7 +61,7 @@ class CurrentShunt:
         base = fleet.limits("base_current_a", frame.slots)
         last_at = state[0]
         since_count_open = state[1:10].reshape(3, 3, -1)
-        usual, loaded, hidden = state[10:].reshape(3, 3, -1)
+        usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
         loaded = np.nan_to_num(loaded)
         median = currents.sum(axis=0) - currents.max(axis=0) - currents.min(axis=0)
         known = (median >= limits.load * base) & (voltages > 0).all(axis=0) & ~(frame.at <= last_at)
@@ -83,14 +83,11 @@ class CurrentShunt:
         learns = judged & (share >= limits.share) & np.isnan(latched.state[2])
         usual = np.where(learns, np.where(np.isnan(usual), share, usual + _LEARN * (share - usual)), usual)
         loaded += learns
-        pending = ~np.isnan(latched.state[0]) | ~np.isnan(latched.state[2]) | latched.closed
         others = other_phases(currents)
         expected = np.nan_to_num(usual) * median
-        hidden = np.where(
-            judged & pending & (share <= limits.clear_share),
-            np.nan_to_num(hidden) + hidden_kwh(frame, voltages, currents, expected, last_at),
-            np.where(pending, hidden, 0.0),
-        )
+        low = judged & (share <= limits.clear_share)
+        hidden = hidden_so_far(hidden, latched, low, frame, voltages, currents, expected, last_at)
+        score = np.where(latched.opened, np.clip(0.6 + 0.4 * (1 - share / limits.share), 0.0, 1.0), score)
         new = np.concatenate(
             [
                 np.where(known, frame.at, last_at)[np.newaxis],
@@ -98,6 +95,7 @@ class CurrentShunt:
                 usual,
                 loaded,
                 hidden,
+                score,
             ]
         )
         findings = tuple(
@@ -112,6 +110,7 @@ class CurrentShunt:
                 usual=float(usual[phase, row]),
                 others_a=float(others[phase, row]),
                 hidden=float(hidden[phase, row]),
+                score=float(score[phase, row]),
                 currents=currents[:, row],
             )
             for phase, row in np.argwhere(latched.opened | latched.closed)
@@ -131,6 +130,7 @@ class CurrentShunt:
         usual: float,
         others_a: float,
         hidden: float,
+        score: float,
         currents: Floats,
     ) -> Finding:
         limits = self._limits
@@ -142,7 +142,7 @@ class CurrentShunt:
             started_at=started_at,
             at=float(frame.at[row]),
             severity="inspect",
-            score=float(np.clip(0.6 + 0.4 * (1 - share / limits.share), 0.0, 1.0)),
+            score=score,
             readings=phase_readings(frame, row),
             limits={
                 "share": limits.share,

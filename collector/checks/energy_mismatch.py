@@ -43,7 +43,7 @@ class EnergyMismatch:
     """Register against integrated power."""
 
     name = "energy_mismatch"
-    fields = ("bucket", "power_at", "power_kw", *_WINDOW, *LATCH)
+    fields = ("bucket", "power_at", "power_kw", *_WINDOW, "score", *LATCH)
 
     def __init__(self, settings: EnergyMismatchSettings) -> None:
         """Judge by these limits."""
@@ -122,6 +122,8 @@ class EnergyMismatch:
             readings=1,
         )
         state[-3:] = np.where(over, latched.state, state[-3:])
+        strength = np.minimum(1.0, 0.5 + difference / np.maximum(np.maximum(power_kwh, register_kwh), 0.1))
+        state[-4] = np.where(latched.opened, strength, state[-4])
         findings = []
         for row in np.flatnonzero(latched.opened | latched.closed):
             findings.append(
@@ -132,12 +134,13 @@ class EnergyMismatch:
                     float(window_end[row]),
                     float(power_kwh[row]),
                     float(register_kwh[row]),
+                    float(state[-4, row]),
                 )
             )
         return tuple(findings)
 
     def _finding(
-        self, row: int, opened: bool, started_at: float, at: float, power_kwh: float, register_kwh: float
+        self, row: int, opened: bool, started_at: float, at: float, power_kwh: float, register_kwh: float, score: float
     ) -> Finding:
         missing = power_kwh - register_kwh
         spread = 0.05 * power_kwh  # what sampling the power may leave out, seen in simulation
@@ -149,7 +152,7 @@ class EnergyMismatch:
             started_at=started_at,
             at=at,
             severity="inspect",
-            score=min(1.0, 0.5 + abs(missing) / max(power_kwh, register_kwh, 0.1)),
+            score=score,
             readings={"integrated_kwh": power_kwh, "register_kwh": register_kwh},
             limits={"relative": self._limits.relative, "absolute_kwh": self._limits.absolute_kwh, "window_h": 24.0},
             facts={"difference_percent": 100 * -missing / max(power_kwh, 0.001)},

@@ -9,6 +9,8 @@ import numpy as np
 from collector.checks.check import Energy
 from collector.engine.fleet import Floats
 from collector.engine.frame import Frame
+from collector.engine.latch import Latched
+from collector.store.table import Mask
 
 PHASES: Final = (0, 1, 2)
 _MS_PER_HOUR: Final = 3_600_000.0
@@ -21,15 +23,30 @@ def other_phases(currents: Floats) -> Floats:
     return means
 
 
-def hidden_kwh(frame: Frame, voltages: Floats, currents: Floats, expected: Floats, last_at: Floats) -> Floats:
-    """kWh that a phase would have counted since the last reading, had it carried ``expected`` amperes; three rows."""
+def hidden_so_far(
+    hidden: Floats,
+    latched: Latched,
+    counts: Mask,
+    frame: Frame,
+    voltages: Floats,
+    currents: Floats,
+    expected: Floats,
+    last_at: Floats,
+) -> Floats:
+    """kWh each phase would have counted since its condition began, had it carried ``expected`` amperes; three rows.
+
+    Zero while a phase's condition does not hold. ``counts`` says for which phases this reading adds something.
+    """
+    pending = ~np.isnan(latched.state[0]) | ~np.isnan(latched.state[2]) | latched.closed
+    if not pending.any():
+        return np.zeros(hidden.shape)
     factor = frame.values("power_factor")
     cosine = np.where(np.isnan(factor), 1.0, np.abs(factor)) if factor is not None else 1.0
     kilowatts = voltages * np.maximum(expected - currents, 0.0) * cosine / 1000
     elapsed = frame.at - last_at
     hours = np.where((elapsed > 0) & (elapsed <= _LONGEST_MS), elapsed, 0.0) / _MS_PER_HOUR
-    hidden: Floats = np.nan_to_num(kilowatts * hours)
-    return hidden
+    added = np.where(counts, np.nan_to_num(kilowatts * hours), 0.0)
+    return np.where(pending, np.nan_to_num(hidden) + added, 0.0)
 
 
 def energy_range(best: float, currents: Floats, phase: int) -> Energy:

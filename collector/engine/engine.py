@@ -132,7 +132,7 @@ class Engine:
 
     def _step(self, check: Check, frame: Frame) -> Step:
         with np.errstate(all="ignore"):  # NaN is "unknown" here, and every rule treats it so
-            return check.step(frame, self.fleet, self._state[check.name].gather(frame.slots))
+            return check.step(frame, self.fleet, self._state[check.name].gather(frame.chosen))
 
     def _take(self, check: Check, frame: Frame, step: Step, outcome: Outcome) -> None:
         events = [
@@ -140,7 +140,7 @@ class Engine:
             for finding in step.findings
         ]
         tables = [self._table(measured) for measured in step.measured]
-        self._state[check.name].scatter(frame.slots, step.state)
+        self._state[check.name].scatter(frame.chosen, step.state)
         outcome.events += events
         outcome.tables += tables
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.engine.fleet import Fleet, Floats
+from collector.engine.state import Chosen, chosen
 from collector.store.table import READING, Ints, Mask, Rows, Scaled, Table
 from metering.round import FAILED, NULL, Round
 
@@ -35,6 +36,10 @@ class Frame:
     quality: Bits
     period_ms: int
     columns: dict[str, Floats] = field(repr=False)  # in the unit of the quantity, NaN = no value
+    chosen: Chosen = field(init=False, repr=False)  # the slots as state matrices like them best
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chosen", chosen(self.slots))
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -87,7 +92,11 @@ def blocks_of(fleet: Fleet, rounds: Sequence[Round]) -> list[Block]:
         wave = turn.get(content.gateway, 0)
         turn[content.gateway] = wave + 1
         by_layout.setdefault(layout_of(content), []).append((wave, content))
-    return [_block(fleet, sorted(members, key=lambda one: one[0])) for members in by_layout.values()]
+    # Gateways in the order of their slots, so that a wave is a run of neighbours wherever it can be.
+    return [
+        _block(fleet, sorted(members, key=lambda one: (one[0], int(fleet.slots(one[1].gateway, one[1].meters)[0]))))
+        for members in by_layout.values()
+    ]
 
 
 def _block(fleet: Fleet, members: list[tuple[int, Round]]) -> Block:

@@ -47,9 +47,12 @@ def latch(
         readings: for how many consecutive readings it has to hold.
     """
     since, count, opened_at = state
-    is_open = ~np.isnan(opened_at)
-    pending = np.where(is_open, clear, trigger)
     count = np.nan_to_num(count)
+    is_open = ~np.isnan(opened_at)
+    if not (is_open.any() or (count > 0).any() or (trigger & known).any()):  # all quiet, as nearly always
+        nothing, never = np.zeros(count.shape, np.bool_), np.full(count.shape, np.nan)
+        return Latched(np.stack([since, count, opened_at]), nothing, nothing, never, never)
+    pending = np.where(is_open, clear, trigger)
     since_now = np.where(pending, np.where(count > 0, since, at), np.nan)
     count_now = np.where(pending, count + 1, 0.0)
     due = known & pending & (count_now >= readings) & (at - since_now >= delay_ms)

@@ -7,11 +7,25 @@ before and scatters it after, so that a step that fails has changed nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from collector.engine.fleet import Floats
 from collector.store.table import Rows
+
+Chosen: TypeAlias = Rows | slice
+"""Slots: a run of neighbours as a slice, which is copied ten times as fast, or any as indices."""
+
+
+def chosen(slots: Rows) -> Chosen:
+    """Slots as a slice if they are a run of neighbours."""
+    if len(slots) == 0:
+        return slots
+    first, last = int(slots[0]), int(slots[-1])
+    if last - first + 1 == len(slots) and bool((np.diff(slots) == 1).all()):
+        return slice(first, last + 1)
+    return slots
 
 
 class Matrix:
@@ -22,19 +36,19 @@ class Matrix:
         self.fields = tuple(fields)
         self._values: Floats = np.full((len(self.fields), 64), np.nan)
 
-    def gather(self, slots: Rows) -> Floats:
+    def gather(self, slots: Chosen) -> Floats:
         """A copy of the state of some slots, one row a field."""
         self._reach(slots)
-        found: Floats = self._values[:, slots]
+        found: Floats = self._values[:, slots].copy() if isinstance(slots, slice) else self._values[:, slots]
         return found
 
-    def scatter(self, slots: Rows, values: Floats) -> None:
+    def scatter(self, slots: Chosen, values: Floats) -> None:
         """Put back the state of some slots."""
         self._reach(slots)
         self._values[:, slots] = values
 
-    def _reach(self, slots: Rows) -> None:
-        needed = int(slots.max()) + 1 if len(slots) else 0
+    def _reach(self, slots: Chosen) -> None:
+        needed = slots.stop if isinstance(slots, slice) else int(slots.max()) + 1 if len(slots) else 0
         have = self._values.shape[1]
         if needed > have:
             more = max(needed, 2 * have) - have

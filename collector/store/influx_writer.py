@@ -29,7 +29,7 @@ from pydantic import Field, HttpUrl
 
 from collector.errors import StoreBusy, StoreRefuses
 from collector.events.event import Event
-from collector.store.lines import LineEncoder, escape_tag, quote_field
+from collector.store.lines import LineEncoder, quote_field
 from collector.store.store import Rejected
 from collector.store.table import Table
 from metering.settings import Duration, Settings, read_secret
@@ -247,6 +247,6 @@ def _event_line(event: Event) -> bytes:
         "meter": event.series.meter,
         "part": event.part or "all",
     }
-    head = ",".join(["event", *(f"{name}={escape_tag(value)}" for name, value in tags.items())])
+    head = ",".join(["event", *(f"{name}={value}" for name, value in tags.items())])
     fields = f"score={event.score:.3f},id={quote_field(event.id)},body={quote_field(event.body())}"
     return f"{head} {fields} {event.at}\n".encode()

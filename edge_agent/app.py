@@ -1,0 +1,165 @@
+"""Wires the rooms together and stops them in order: polls, then the goodbye, then the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any, Final
+
+from edge_agent.config import GatewaySettings
+from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.registry import ProfileShelf, make_driver
+from edge_agent.heartbeat import beat, notify
+from edge_agent.polling.bus import Bus
+from edge_agent.polling.gathering import RoundName
+from edge_agent.polling.poller import Poller
+from edge_agent.polling.rate_group import GroupSettings, share
+from edge_agent.polling.schedule import clock_is_set
+from edge_agent.publishing.mqtt_link import MqttLink, Will
+from edge_agent.publishing.publisher import Publisher
+from edge_agent.signals import Counters, log
+from edge_agent.spool.spool import Spool
+from metering.clock import Clock
+from metering.codec import epoch_text
+from metering.control import EdgeStatus, encode_control
+from metering.quantity import QUANTITIES
+from metering.topics import Topics
+
+_GOODBYE_S: Final = 5.0
+_COUNTERS_EVERY_S: Final = 300.0
+_VERSION: Final = version("wattline")
+
+Asks = dict[str, list[tuple[str, frozenset[str]]]]
+
+
+def drivers_of(settings: GatewaySettings, clock: Clock) -> dict[str, Driver]:
+    """The driver of every bus that has meters, by bus."""
+    shelf = ProfileShelf(settings.profiles)
+    used = {meter.bus for meter in settings.meters}
+    return {bus.id: make_driver(bus, settings.meters, shelf, clock) for bus in settings.buses if bus.id in used}
+
+
+def asks_of(settings: GatewaySettings, group: GroupSettings, drivers: dict[str, Driver]) -> Asks:
+    """What one rate group reads: by bus, the meters that have any of its quantities, and which."""
+    asks: Asks = {bus: [] for bus in drivers}
+    for meter in settings.meters:
+        wanted = share(group, settings.groups, drivers[meter.bus].offers(meter.id))
+        if wanted:
+            asks[meter.bus].append((meter.id, wanted))
+    return {bus: on_bus for bus, on_bus in asks.items() if on_bus}
+
+
+def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> RoundName:
+    """The group's name and columns, in the order of the catalogue."""
+    wanted = {quantity for on_bus in asks.values() for _, quantities in on_bus for quantity in quantities}
+    columns = tuple(name for name in QUANTITIES if name in wanted)
+    return RoundName(settings.gateway, group.id, group.period_ms, columns)
+
+
+class Gateway:
+    """Everything that runs on one gateway."""
+
+    def __init__(self, settings: GatewaySettings, clock: Clock) -> None:
+        """Open the spool and read the secrets.
+
+        Raises:
+            StopAndFix: the spool or a secret cannot be used.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._counters = Counters()
+        self._stop = asyncio.Event()
+        topics = Topics(settings.mqtt.prefix)
+        will = Will(topics.up(settings.shard, settings.gateway, "status"), encode_control(EdgeStatus("offline")))
+        link = MqttLink(settings.mqtt, settings.gateway, will)
+        self.spool = Spool.of(settings.spool, settings.gateway)
+        self._publisher = Publisher(
+            link,
+            self.spool,
+            settings.publish,
+            topics,
+            settings.shard,
+            settings.gateway,
+            self._status,
+            self._counters,
+        )
+        drivers = drivers_of(settings, clock)
+        self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
+        self._pollers = [self._poller(group, drivers) for group in settings.groups]
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Poll and publish until ``stop``."""
+        log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
+        background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [tasks.create_task(_guard(one)) for one in background]
+                await asyncio.gather(*(poller.run(self._stop) for poller in self._pollers))
+                notify("STOPPING=1")
+                for task in helpers:
+                    task.cancel()
+                await asyncio.wait(helpers, timeout=_GOODBYE_S)
+        finally:
+            await asyncio.to_thread(self.spool.close)
+            log.info("stopped", **self._counters.as_dict())
+
+    def _bus(self, name: str, driver: Driver) -> Bus:
+        meters = [meter.id for meter in self._settings.meters if meter.bus == name]
+        return Bus(name, driver, meters, self._clock, self._counters)
+
+    def _poller(self, group: GroupSettings, drivers: dict[str, Driver]) -> Poller:
+        asks = asks_of(self._settings, group, drivers)
+        name = round_name(self._settings, group, asks)
+        by_bus = {self._buses[bus]: on_bus for bus, on_bus in asks.items()}
+        return Poller(name, by_bus, self.spool, self._clock, self._counters, self._publisher.wake)
+
+    async def _status(self) -> EdgeStatus:
+        state = await asyncio.to_thread(self.spool.state)
+        now = self._clock.now_ms()
+        failing = sorted({meter for poller in self._pollers for meter, bad in poller.failing.items() if bad})
+        return EdgeStatus(
+            "online",
+            _VERSION,
+            now,
+            epoch_text(state.epoch),
+            state.oldest,
+            state.next_seq,
+            state.unacknowledged,
+            state.oldest_unacknowledged_at,
+            round(state.share, 4),
+            state.evicted_rows + self._counters.rows_lost,
+            clock_is_set(now),
+            len(self._settings.meters),
+            tuple(failing),
+        )
+
+    async def _log_counters(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNTERS_EVERY_S)
+            log.info("counters", **self._counters.as_dict())
+
+
+async def _guard(background: Coroutine[Any, Any, None]) -> None:
+    """End quietly when cancelled, so that stopping is no failure of the group."""
+    with suppress(asyncio.CancelledError):
+        await background
+
+
+async def run(settings: GatewaySettings, clock: Clock) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        StopAndFix: the spool or a secret cannot be used.
+    """
+    gateway = Gateway(settings, clock)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop)
+    await gateway.run()

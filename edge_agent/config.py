@@ -1,0 +1,143 @@
+"""gateway.yaml: puts the rooms' settings together and finds mistakes that only show across them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import Field
+
+from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf
+from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.publishing.publisher import PublishSettings
+from edge_agent.spool.spool import SpoolSettings
+from edge_agent.words import Words, words
+from metering.quantity import QUANTITIES
+from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
+from metering.settings import load_file as load_yaml
+
+
+class GatewaySettings(Settings):
+    """One gateway: where its meters are, what to read, where to send it."""
+
+    gateway: Identifier = Field(description="Name of this gateway, unique in the whole fleet.")
+    shard: Identifier = Field("00", description="Which collector it belongs to.")
+    mqtt: MqttSettings = Field(MqttSettings(), description="The broker.")
+    spool: SpoolSettings = Field(SpoolSettings(), description="Where rounds wait for their acknowledgement.")
+    profiles: Path | None = Field(None, description="Folder with register maps of your own, before the shipped ones.")
+    buses: tuple[BusSettings, ...] = Field(max_length=1000, description="Lines and endpoints.")
+    meters: tuple[MeterSettings, ...] = Field(max_length=10_000, description="Meters on the buses.")
+    groups: tuple[GroupSettings, ...] = Field(max_length=20, description="Rate groups.")
+    publish: PublishSettings = Field(PublishSettings(), description="How rounds are sent.")
+
+
+def load(path: Path, lang: Language = "en") -> GatewaySettings:
+    """Read ``gateway.yaml``. Relative paths in it start at its own folder.
+
+    Raises:
+        ConfigError: every mistake of the file.
+    """
+    settings = load_yaml(path, GatewaySettings, lang, lambda loaded: list(_mistakes(loaded, path.parent, lang)))
+    spool = settings.spool.model_copy(update={"path": path.parent / settings.spool.path})
+    own = path.parent / settings.profiles if settings.profiles else None
+    return settings.model_copy(update={"spool": spool, "profiles": own})
+
+
+def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> Iterator[Problem]:
+    say = words(lang)
+    settings = loaded.value
+    shelf = ProfileShelf(folder / settings.profiles if settings.profiles else None, lang)
+    yield from _broker(loaded, say)
+    for key, ids in (
+        ("buses", [bus.id for bus in settings.buses]),
+        ("meters", [meter.id for meter in settings.meters]),
+        ("groups", [group.id for group in settings.groups]),
+    ):
+        if not ids:  # min_length of a tuple would also complain when its only entry is wrong
+            yield loaded.problem((key,), say["none"])
+        yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
+    endpoints = [f"{bus.host}:{bus.port}" for bus in settings.buses]
+    for i, endpoint in _repeated(endpoints):
+        yield loaded.problem(("buses", i, "host"), say["endpoint twice"].format(endpoint))
+    yield from _meters(loaded, shelf, say)
+    yield from _groups(loaded, shelf, say)
+
+
+def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+    mqtt = loaded.value.mqtt
+    if mqtt.unprotected:
+        yield loaded.problem(("mqtt", "host"), say["unprotected"].format(mqtt.host))
+    for key in ("ca_file", "certificate_file", "key_file", "password_file"):
+        file = getattr(mqtt, key)
+        if file is not None and not file.is_file():
+            yield loaded.problem(("mqtt", key), say["no such file"].format(file))
+
+
+def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
+    settings = loaded.value
+    buses = {bus.id for bus in settings.buses}
+    for i, meter in enumerate(settings.meters):
+        if meter.bus not in buses:
+            yield loaded.problem(("meters", i, "bus"), say["no such bus"].format(meter.bus, _listed(buses)))
+        here: Place = ("meters", i, "profile")
+        if meter.profile not in shelf.names:
+            yield loaded.problem(here, say["no such profile"].format(meter.profile, _listed(shelf.names)))
+            continue
+        try:
+            shelf.profile(meter.profile)
+        except ConfigError as error:
+            yield loaded.problem(here, say["broken profile"].format(error))
+    places = [f"{meter.bus}/{meter.unit}" for meter in settings.meters]
+    for i, _ in _repeated(places):
+        meter = settings.meters[i]
+        first = settings.meters[places.index(places[i])].id
+        yield loaded.problem(("meters", i, "unit"), say["unit twice"].format(meter.unit, meter.bus, first))
+
+
+def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
+    groups = loaded.value.groups
+    offered = _offered(loaded.value.meters, shelf)
+    taken: dict[str, str] = {}
+    for i, group in enumerate(groups):
+        if 86_400_000 % group.period_ms:
+            yield loaded.problem(("groups", i, "every"), say["uneven period"])
+        if group.quantities is None and any(other.quantities is None for other in groups[:i]):
+            yield loaded.problem(("groups", i), say["two open groups"])
+        if group.quantities == ():
+            yield loaded.problem(("groups", i, "quantities"), say["none"])
+        for k, quantity in enumerate(group.quantities or ()):
+            here: Place = ("groups", i, "quantities", k)
+            if quantity not in QUANTITIES:
+                yield loaded.problem(here, say["no such quantity"].format(quantity))
+            elif offered and quantity not in offered:
+                yield loaded.problem(here, say["nobody offers"].format(quantity, _listed(offered)))
+            elif quantity in taken:
+                yield loaded.problem(here, say["quantity twice"].format(quantity, taken[quantity]))
+            taken.setdefault(quantity, group.id)
+        if group.quantities is None and offered and not offered - {q for g in groups for q in g.quantities or ()}:
+            yield loaded.problem(("groups", i), say["nothing left"])
+
+
+def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:
+    """Every quantity of every usable profile; empty if a profile is missing or wrong, which is said elsewhere."""
+    offered: set[str] = set()
+    for name in {meter.profile for meter in meters}:
+        try:
+            offered |= shelf.profile(name).quantities
+        except (KeyError, ConfigError):
+            return set()
+    return offered
+
+
+def _repeated(names: list[str]) -> Iterator[tuple[int, str]]:
+    """Position and name of every entry that has stood before."""
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        if seen[name]:
+            yield i, name
+        seen[name] += 1
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,1 @@
+"""Drivers: how meters of one kind are read."""

@@ -1,0 +1,103 @@
+"""What a driver must do: one driver speaks to all meters of one bus, one request at a time.
+
+A read gives a ``Reading`` or a ``ReadFailure``; it raises nothing. Who calls decides about repeating,
+waiting and giving up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from metering.round import Quality
+
+GOOD: Final = Quality(0)
+"""Nothing is known against the row."""
+
+
+class Reason(StrEnum):
+    """Why a read failed, for people and logs. ``QUALITY_OF`` says what the row carries."""
+
+    SILENT = "silent"  # no answer within the timeout
+    EXCEPTION = "exception"  # a protocol exception; ``code`` holds its number
+    GARBLED = "garbled"  # an answer that does not fit the question
+    LINK_LOST = "link_lost"  # the connection broke under the request
+    REFUSED = "refused"  # the host is there, nothing listens on the port
+    UNKNOWN_HOST = "unknown_host"
+    UNREACHABLE = "unreachable"  # no route, or the host does not react
+
+
+QUALITY_OF = {
+    Reason.SILENT: Quality.NO_ANSWER,
+    Reason.EXCEPTION: Quality.REFUSED,
+    Reason.GARBLED: Quality.GARBLED,
+    Reason.LINK_LOST: Quality.LINK_DOWN,
+    Reason.REFUSED: Quality.LINK_DOWN,
+    Reason.UNKNOWN_HOST: Quality.LINK_DOWN,
+    Reason.UNREACHABLE: Quality.LINK_DOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one meter said, in the units of ``metering.quantity``."""
+
+    measured_at: int  # ms since 1970 UTC, when the last answer came
+    values: dict[str, float | None]  # every quantity asked; None where there is no usable value
+    quality: Quality = GOOD
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """Why there are no values."""
+
+    reason: Reason
+    detail: str = ""
+    code: int | None = None  # of a protocol exception
+
+    @property
+    def quality(self) -> Quality:
+        """The bit the row carries."""
+        return QUALITY_OF[self.reason]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What reading one meter once puts on the line."""
+
+    requests: int
+    octets: int  # questions and answers together
+
+
+class Driver(Protocol):
+    """All meters of one bus."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open."""
+        ...
+
+    async def connect(self) -> ReadFailure | None:
+        """Open the line; ``None`` means that it is open."""
+        ...
+
+    async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        """Read one meter; quantities its profile does not offer are left out."""
+        ...
+
+    def offers(self, meter: str) -> frozenset[str]:
+        """Every quantity the meter's profile has."""
+        ...
+
+    def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
+        """What ``read`` would put on the line."""
+        ...
+
+    def close(self) -> None:
+        """Let the line go; ``connect`` may follow."""
+        ...

@@ -1,0 +1,161 @@
+"""Reads the meters of one Modbus bus by their profiles: plan, ask block by block, decode.
+
+A block the meter refuses costs the quantities in it, not the others: models of one series differ in what
+they have. Silence ends the read; what was heard before it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
+from edge_agent.drivers.modbus.profile import Profile, ProfileRegister
+from edge_agent.drivers.modbus.read_plan import Span, plan
+from edge_agent.drivers.modbus.registers import Conversion, decode, transformer_ratio
+from metering.clock import Clock
+from metering.round import Quality
+
+# Modbus TCP: 12 bytes ask for a block; 9 bytes and two a register answer.
+_ASK_OCTETS = 12
+_ANSWER_OCTETS = 9
+
+
+class Link(Protocol):
+    """What the driver needs of a link."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        ...
+
+    async def connect(self) -> ReadFailure | None:
+        """Open the connection."""
+        ...
+
+    async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
+        """Ask one unit for one block."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusMeter:
+    """One meter on the bus."""
+
+    unit: int
+    profile: Profile
+    ct_ratio: float = 1.0
+    pt_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One value inside a block."""
+
+    offset: int
+    count: int
+    conversion: Conversion
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request and what to take out of its answer."""
+
+    block: Span
+    items: tuple[_Item, ...]
+
+
+class ModbusDriver:
+    """All meters of one bus."""
+
+    def __init__(self, link: Link, meters: Mapping[str, ModbusMeter], clock: Clock) -> None:
+        self._link = link
+        self._meters = meters
+        self._clock = clock
+        self._asks: dict[tuple[str, frozenset[str]], tuple[_Ask, ...]] = {}
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open."""
+        return self._link.connected
+
+    async def connect(self) -> ReadFailure | None:
+        """Open the line."""
+        return await self._link.connect()
+
+    def close(self) -> None:
+        """Let the line go."""
+        self._link.close()
+
+    def offers(self, meter: str) -> frozenset[str]:
+        """Every quantity of the meter's profile."""
+        return self._meters[meter].profile.quantities
+
+    def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
+        """Requests and octets of one read."""
+        asks = self._plan(meter, quantities)
+        octets = sum(_ASK_OCTETS + _ANSWER_OCTETS + 2 * ask.block.count for ask in asks)
+        return Cost(len(asks), octets)
+
+    async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        """Ask for every block that holds one of the quantities."""
+        values: dict[str, float | None] = {}
+        failure: ReadFailure | None = None
+        answers = 0
+        quality = GOOD
+        asks = self._plan(meter, quantities)
+        for ask in asks:
+            words = await self._link.read(self._meters[meter].unit, self._meters[meter].profile.function, ask.block)
+            if isinstance(words, ReadFailure):
+                failure = words
+                if failure.reason is Reason.EXCEPTION:
+                    continue
+                break
+            answers += 1
+            quality |= self._take(meter, ask, words, values)
+        if failure is not None and not answers:
+            return failure
+        missing = (quantities & self.offers(meter)) - values.keys()
+        values |= dict.fromkeys(missing)
+        if None in values.values():
+            quality |= Quality.PARTIAL
+        return Reading(self._clock.now_ms(), values, quality, len(asks))
+
+    def _take(self, meter: str, ask: _Ask, words: list[int], values: dict[str, float | None]) -> Quality:
+        quality = GOOD
+        order = self._meters[meter].profile.word_order
+        for item in ask.items:
+            value = decode(words[item.offset : item.offset + item.count], order, item.conversion, item.ratio)
+            values[item.conversion.quantity] = value.number
+            if value.dropped:
+                quality |= Quality.OUT_OF_RANGE
+        return quality
+
+    def _plan(self, meter: str, quantities: frozenset[str]) -> tuple[_Ask, ...]:
+        """Planned once for each meter and rate group, then remembered."""
+        key = (meter, quantities)
+        if key not in self._asks:
+            profile = self._meters[meter].profile
+            wanted = [register for register in profile.registers if register.quantity in quantities]
+            blocks = plan((register.span for register in wanted), profile.limits)
+            self._asks[key] = tuple(_Ask(block, self._items(meter, block, wanted)) for block in blocks)
+        return self._asks[key]
+
+    def _items(self, meter: str, block: Span, wanted: list[ProfileRegister]) -> tuple[_Item, ...]:
+        of = self._meters[meter]
+        return tuple(
+            _Item(
+                register.address - block.address,
+                register.span.count,
+                register.conversion,
+                transformer_ratio(register.quantity, of.ct_ratio, of.pt_ratio),
+            )
+            for register in wanted
+            if block.address <= register.address < block.end
+        )

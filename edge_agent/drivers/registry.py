@@ -1,0 +1,75 @@
+"""Which kinds of bus and which profiles there are, and the driver for a bus with its meters.
+
+A new kind of bus is one more settings class in ``BusSettings`` and one more line in ``make_driver``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field
+
+from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
+from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
+from edge_agent.drivers.modbus.profile import Profile, load_profile
+from metering.clock import Clock
+from metering.settings import Identifier, Language, Settings
+
+BusSettings = ModbusTcpSettings
+
+_HERE = Path(__file__).resolve().parent
+
+
+class MeterSettings(Settings):
+    """One meter on one bus."""
+
+    id: Identifier = Field(description="Name of the meter, unique in the whole fleet.")
+    bus: Identifier = Field(description="Name of the bus it is on.")
+    unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
+    profile: Identifier = Field(description="Name of its register map.")
+    ct_ratio: float = Field(1.0, gt=0, le=100_000, description="Current transformer ratio, 40 for 200/5 A.")
+    pt_ratio: float = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio, 100 for 10 kV/100 V.")
+
+
+def shipped_profiles() -> Path:
+    """The folder of profiles that came with the program: beside the code, or in the source tree."""
+    installed = _HERE.parent / "shipped" / "profiles"
+    return installed if installed.is_dir() else _HERE.parents[1] / "config" / "profiles"
+
+
+class ProfileShelf:
+    """Profiles by name; an own folder goes before the shipped one."""
+
+    def __init__(self, own: Path | None = None, lang: Language = "en") -> None:
+        folders = [shipped_profiles(), *([own] if own is not None else [])]
+        self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+        self._read: dict[str, Profile] = {}
+        self._lang = lang
+
+    @property
+    def names(self) -> list[str]:
+        """Every profile there is."""
+        return sorted(self._files)
+
+    def profile(self, name: str) -> Profile:
+        """Read a profile once.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        if name not in self._read:
+            self._read[name] = load_profile(self._files[name], self._lang)
+        return self._read[name]
+
+
+def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
+    """The driver for one bus and the meters on it."""
+    on_bus = {
+        meter.id: ModbusMeter(meter.unit, shelf.profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
+        for meter in meters
+        if meter.bus == bus.id
+    }
+    return ModbusDriver(ModbusTcpLink(bus), on_bus, clock)

@@ -1,0 +1,1 @@
+"""Polling: when which meter is read, and what becomes of one tick."""

@@ -1,0 +1,117 @@
+"""One bus, one task, one request at a time: takes errands from its agenda and delivers rows.
+
+What fails is left alone by breakers: one for the line, which only opens when the line cannot be connected,
+and one for each meter, so that a silent meter never closes the line to the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from edge_agent.drivers.driver import Driver, ReadFailure
+from edge_agent.polling.agenda import Agenda, Errand
+from edge_agent.polling.breaker import Breaker
+from edge_agent.polling.gathering import Row
+from edge_agent.signals import Counters, log
+from metering.clock import Clock
+from metering.round import Quality
+
+_LINE_PAUSE_MS: Final = 2_000
+_LINE_LONGEST_PAUSE_MS: Final = 60_000
+_SILENCES: Final = 5  # in a row: the connection may be half open, so make a new one
+
+
+class Bus:
+    """The meters of one serial line or TCP endpoint."""
+
+    def __init__(self, name: str, driver: Driver, meters: Iterable[str], clock: Clock, counters: Counters) -> None:
+        self.name = name
+        self.driver = driver
+        self.meters = tuple(meters)
+        self._clock = clock
+        self._counters = counters
+        self._agenda = Agenda()
+        self._more = asyncio.Event()
+        self._line = Breaker(1, _LINE_PAUSE_MS, _LINE_LONGEST_PAUSE_MS)
+        self._units = {meter: Breaker() for meter in self.meters}
+        self._silences = 0
+
+    def submit(self, errand: Errand) -> None:
+        """Ask for one row; it will be delivered, whatever happens."""
+        self._agenda.add(errand.last_try() if self._units[errand.meter].open else errand)
+        self._more.set()
+
+    def suspect(self, meter: str) -> bool:
+        """Whether the last read of the meter failed."""
+        return self._units[meter].suspect
+
+    async def run(self) -> None:
+        """Work through the agenda for ever."""
+        try:
+            while True:
+                while not self._agenda:
+                    self._more.clear()
+                    await self._more.wait()
+                await self._do(self._agenda.take())
+        finally:
+            self.driver.close()
+
+    async def _do(self, errand: Errand) -> None:
+        now = self._clock.now_ms()
+        if now >= errand.ends_at or not self._units[errand.meter].allows(now):
+            self._counters.reads_suspended += 1
+            errand.deliver(Row(errand.meter, now, errand.failed or Quality.SUSPENDED))
+        elif not await self._line_open(now):
+            self._counters.reads_failed += 1
+            errand.deliver(Row(errand.meter, now, Quality.LINK_DOWN))
+        else:
+            await self._read(errand)
+        await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
+
+    async def _line_open(self, now: int) -> bool:
+        if self.driver.connected:
+            return True
+        if not self._line.allows(now):
+            return False
+        failure = await self.driver.connect()
+        if failure is None:
+            if self._line.suspect:
+                log.info("line_back", bus=self.name)
+            self._line.succeeded()
+            return True
+        if not self._line.suspect:
+            log.warning("line_down", bus=self.name, why=str(failure))
+        self._line.failed(self._clock.now_ms())
+        return False
+
+    async def _read(self, errand: Errand) -> None:
+        outcome = await self.driver.read(errand.meter, errand.quantities)
+        if isinstance(outcome, ReadFailure):
+            self._failed(errand, outcome)
+            return
+        self._counters.reads_good += 1
+        self._silences = 0
+        unit = self._units[errand.meter]
+        if unit.open:
+            log.info("meter_back", bus=self.name, meter=errand.meter)
+        unit.succeeded()
+        errand.deliver(Row(errand.meter, outcome.measured_at, outcome.quality, outcome.values))
+
+    def _failed(self, errand: Errand, failure: ReadFailure) -> None:
+        self._counters.reads_failed += 1
+        self._silences = self._silences + 1 if failure.quality is Quality.NO_ANSWER else 0
+        if failure.quality is Quality.LINK_DOWN or self._silences >= _SILENCES:
+            self._silences = 0
+            self.driver.close()
+        if errand.tries_left > 1:
+            self._agenda.add(errand.last_try(failure.quality))
+            return
+        now = self._clock.now_ms()
+        unit = self._units[errand.meter]
+        was_open = unit.open
+        unit.failed(now)
+        if unit.open and not was_open:
+            log.warning("meter_suspended", bus=self.name, meter=errand.meter, why=str(failure))
+        errand.deliver(Row(errand.meter, now, failure.quality))

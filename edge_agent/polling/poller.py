@@ -1,0 +1,117 @@
+"""One rate group: waits for its ticks, sends the buses on their errands, spools the rounds.
+
+When the disk takes a round no longer, the round is lost and counted, and polling goes on: meters do not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from edge_agent.errors import DiskFull
+from edge_agent.polling.agenda import Errand
+from edge_agent.polling.bus import Bus
+from edge_agent.polling.gathering import Gathering, RoundName, Row
+from edge_agent.polling.register_truth import RegisterTruth
+from edge_agent.polling.schedule import Schedule, Tick, clock_is_set
+from edge_agent.signals import Counters, log
+from edge_agent.spool.spool import Spool
+from metering.clock import Clock
+from metering.round import FAILED
+
+_LOOK_AGAIN_S = 1.0
+
+
+class Poller:
+    """The loop of one rate group."""
+
+    def __init__(
+        self,
+        name: RoundName,
+        asks: Mapping[Bus, Sequence[tuple[str, frozenset[str]]]],
+        spool: Spool,
+        clock: Clock,
+        counters: Counters,
+        spooled: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._asks = asks
+        self._meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
+        self._schedule = Schedule.of(name.gateway, name.group, name.period_ms)
+        self._truth = RegisterTruth()
+        self._spool = spool
+        self._clock = clock
+        self._counters = counters
+        self._spooled = spooled
+        self._disk_full = False
+        self.failing: dict[str, bool] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until ``stop``; the round under way is spooled before this returns."""
+        await self._until_the_clock_is_set(stop)
+        tick = self._schedule.next(self._clock.now_ms())
+        async with asyncio.TaskGroup() as late:
+            while not await self._reached(tick.starts_at, stop):
+                self._counters.ticks_skipped += tick.skipped
+                gathering, done = self._send_out(tick)
+                await self._reached(tick.closes_at, stop, done)
+                await self._keep(gathering)
+                if not gathering.complete and not stop.is_set():
+                    late.create_task(self._late_rows(gathering, done, stop))
+                tick = self._schedule.next(self._clock.now_ms(), tick)
+
+    def _send_out(self, tick: Tick) -> tuple[Gathering, asyncio.Event]:
+        gathering = Gathering(self._name, tick, self._meters)
+        done = asyncio.Event()
+
+        def deliver(row: Row) -> None:
+            self.failing[row.meter] = bool(row.quality & FAILED)
+            doubts = self._truth.judge(row.meter, row.values)
+            gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values))
+            if gathering.complete:
+                done.set()
+
+        for bus, asks in self._asks.items():
+            for meter, quantities in asks:
+                bus.submit(Errand(meter, quantities, tick.ends_at, deliver, bus.suspect(meter)))
+        return gathering, done
+
+    async def _late_rows(self, gathering: Gathering, done: asyncio.Event, stop: asyncio.Event) -> None:
+        """Every errand ends in a row soon after ``ends_at``, so this does too."""
+        while not done.is_set() and not stop.is_set():
+            await self._reached(self._clock.now_ms() + self._name.period_ms, stop, done)
+        await self._keep(gathering)
+
+    async def _keep(self, gathering: Gathering) -> None:
+        content = gathering.take()
+        if content is None:
+            return
+        try:
+            await asyncio.to_thread(self._spool.append, content, self._clock.now_ms())
+        except DiskFull as error:
+            self._counters.rows_lost += content.rows
+            if not self._disk_full:
+                log.error("round_lost", why=str(error), rows=content.rows)
+            self._disk_full = True
+            return
+        self._disk_full = False
+        self._counters.rounds_spooled += 1
+        self._spooled()
+
+    async def _until_the_clock_is_set(self, stop: asyncio.Event) -> None:
+        if not clock_is_set(self._clock.now_ms()):
+            log.error("clock_unset", why="readings without a time are worth nothing; waiting for the clock")
+        while not clock_is_set(self._clock.now_ms()) and not stop.is_set():
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _reached(self, at_ms: int, stop: asyncio.Event, done: asyncio.Event | None = None) -> bool:
+        """Wait for an instant, or for ``done``; ``True`` if ``stop`` came."""
+        waits = [asyncio.ensure_future(self._clock.sleep_until(at_ms)), asyncio.ensure_future(stop.wait())]
+        if done is not None:
+            waits.append(asyncio.ensure_future(done.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return stop.is_set()

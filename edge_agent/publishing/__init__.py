@@ -1,0 +1,1 @@
+"""Publishing: from the spool to the broker, and what the acknowledgements mean."""

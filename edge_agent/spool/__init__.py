@@ -1,0 +1,1 @@
+"""The spool: rounds wait here until the collector has acknowledged them."""

@@ -1,0 +1,66 @@
+"""What the spool gives up when it is full, and what it need not keep any longer.
+
+Room is made from the oldest end. Acknowledged items are kept only for a collector that lost its memory, so
+they go first and silently. After them unacknowledged ones go, and a gap stands in their place: it says which
+numbers are missing and how many rows they held, and it grows with what is given up next, so that a long
+outage leaves one gap and not thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+EVICTED: Final = "evicted"
+CORRUPT: Final = "corrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One item of the spool without its body."""
+
+    first: int  # an item stands for the numbers first … seq
+    seq: int
+    rows: int
+    gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Items to take out of the spool, and the gap that takes their place, if any."""
+
+    seqs: tuple[int, ...]
+    gap: Held | None = None
+
+    @property
+    def lost_rows(self) -> int:
+        """Rows the gap stands for."""
+        return self.gap.rows if self.gap else 0
+
+
+def evict(oldest: Sequence[Held], acknowledged: int, batch: int) -> Eviction | None:
+    """Make room for one more batch of items.
+
+    Args:
+        oldest: the oldest items in order, at least ``batch`` + 1 of them if there are so many.
+        acknowledged: everything up to this number has been acknowledged.
+        batch: how many items to give up at once.
+
+    Returns:
+        ``None`` if nothing is left to give up: the spool is empty or holds one gap only.
+    """
+    done = [item.seq for item in oldest if item.seq <= acknowledged][:batch]
+    if done:
+        return Eviction(tuple(done))
+    run: list[Held] = []
+    fresh = 0
+    for item in oldest:
+        fresh += not item.gap
+        if fresh > batch:
+            break
+        run.append(item)
+    if not any(not item.gap for item in run):
+        return None
+    gap = Held(run[0].first, run[-1].seq, sum(item.rows for item in run), gap=True)
+    return Eviction(tuple(item.seq for item in run), gap)

@@ -1,0 +1,411 @@
+"""Rounds wait here until the collector has acknowledged them: one SQLite file, one transaction a round.
+
+Invariants
+
+1. When ``append`` has returned, the round survives kill -9 and a power cut (WAL, synchronous=FULL).
+2. Numbers count 1, 2, 3 … without holes. What is given up leaves a gap item that stands for its numbers.
+3. The file has a hard cap of pages, and the WAL is written back every 64 pages: a full spool can always
+   give something up. (With a large WAL, DELETE fails on a full disk too.)
+4. An item whose bytes have changed is not sent: a gap "corrupt" takes its place. A file SQLite cannot read is
+   set aside as ``*.corrupt-<n>``; a new one with a new epoch begins with a gap and with what could be saved.
+5. An epoch and a number name one content for ever. If the collector knows a number that we have not given
+   out yet, the disk has lost our last commits: a new epoch is begun before any number is used twice.
+
+Acknowledgements, trimming and counters are written with the next round, not by themselves: one flush a
+round is all the card has to bear. Whatever a crash makes us forget of them the collector says again.
+
+Methods block for as long as the disk takes, on a worn card for seconds: an event loop calls them through
+``asyncio.to_thread``. A lock makes that safe.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self, TypeVar
+from zlib import crc32
+
+from pydantic import Field
+
+from edge_agent.errors import DiskFull, NoSpool
+from edge_agent.signals import log
+from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
+from edge_agent.spool.salvage import salvage
+from metering.codec import encode_body
+from metering.round import Gap, Round
+from metering.settings import Duration, Settings
+
+_PAGE: Final = 4096
+_SPARE_PAGES: Final = 8  # inner pages of the tree, meta, and what a gap needs
+_EVICT_BATCH: Final = 4
+_TRIM_EVERY: Final = 16  # rounds between two looks at what may be trimmed
+_SET_ASIDE: Final = 3  # corrupt files kept for a look; the oldest makes room
+_BAD_FILE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+Result = TypeVar("Result")
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS item (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    first     INTEGER NOT NULL,  -- the item stands for first … seq
+    rows      INTEGER NOT NULL,
+    polled_at INTEGER NOT NULL,  -- ms since 1970 UTC
+    gap       INTEGER NOT NULL,
+    crc32     INTEGER NOT NULL,
+    body      BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class SpoolSettings(Settings):
+    """Where rounds wait, and how many."""
+
+    path: Path = Field(Path("/var/lib/wattline/spool.db"), description="File of the spool; its folder must exist.")
+    max_size_mb: int = Field(256, ge=1, le=65_536, description="Most the file may take on the disk, in MiB.")
+    keep_acknowledged: Duration = Field(
+        86_400.0, ge=0, le=30 * 86_400, description="How long to keep what the collector has, in case it loses it."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledItem:
+    """One item as it is sent."""
+
+    first: int
+    seq: int
+    rows: int
+    polled_at: int
+    body: bytes  # what metering.codec.encode_packed takes
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """How full the spool is and how far it has got."""
+
+    epoch: int
+    oldest: int  # oldest number held; equals next_seq if the spool is empty
+    next_seq: int
+    acknowledged: int
+    unacknowledged: int  # items
+    oldest_unacknowledged_at: int | None  # ms since 1970 UTC
+    share: float  # of the page cap
+    evicted_rows: int
+
+
+class Spool:
+    """The spool of one gateway. Safe to call from several threads."""
+
+    def __init__(self, path: Path, gateway: str, max_bytes: int, keep_acknowledged_ms: int) -> None:
+        """Open or make the file.
+
+        Raises:
+            NoSpool: the folder is missing or may not be written.
+        """
+        self.path = path
+        self._gateway = gateway
+        self._max_pages = max(max_bytes // _PAGE, 4 * _SPARE_PAGES)
+        self._keep_ms = keep_acknowledged_ms
+        self._lock = threading.RLock()
+        self._appended = 0
+        self._acknowledged = 0
+        self._evicted_rows = 0
+        self.epoch = 0
+        self._db = self._open()
+
+    @classmethod
+    def of(cls, settings: SpoolSettings, gateway: str) -> Self:
+        """The spool the settings describe."""
+        keep_ms = round(settings.keep_acknowledged * 1000)
+        return cls(settings.path, gateway, settings.max_size_mb * 1024 * 1024, keep_ms)
+
+    def append(self, content: Round, now_ms: int) -> int:
+        """Keep one round; durable when this returns. Gives its number.
+
+        Raises:
+            DiskFull: the disk has no room or fails; the round is not kept.
+        """
+        body = encode_body(content)
+        with self._lock:
+            return self._healing(lambda: self._append(content.rows, body, now_ms))
+
+    def acknowledge(self, seq: int) -> None:
+        """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds."""
+        with self._lock:
+            if seq > self._healing(self._last_seq):
+                log.error("spool_lost_its_end", acknowledged=seq, epoch=f"{self.epoch:016x}")
+                self._healing(self._new_epoch)
+            else:
+                self._acknowledged = seq
+
+    def next_after(self, seq: int, limit: int) -> list[SpooledItem]:
+        """The items after ``seq``, oldest first, at most ``limit``; each checked."""
+        with self._lock:
+            return self._healing(lambda: self._next_after(seq, limit))
+
+    @property
+    def acknowledged(self) -> int:
+        """The number the collector has acknowledged last."""
+        return self._acknowledged
+
+    def oldest(self) -> int:
+        """The oldest number held; the next to be given out if there is none."""
+        with self._lock:
+            return self._healing(lambda: _oldest(self._db))
+
+    def state(self) -> SpoolState:
+        """A summary."""
+        with self._lock:
+            return self._healing(
+                lambda: _state(self._db, self.epoch, self._acknowledged, self._evicted_rows, self._max_pages)
+            )
+
+    def close(self) -> None:
+        """Write down what is only remembered, and let the file go."""
+        with self._lock:
+            with suppress(sqlite3.Error), self._db:
+                self._remember()
+            self._db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._open_once()
+        except sqlite3.OperationalError as error:
+            raise NoSpool(f"{self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            log.error("spool_unreadable", path=str(self.path), why=str(error))
+        return self._begin_anew()
+
+    def _open_once(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+        try:
+            db.execute(f"PRAGMA page_size={_PAGE}")
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=64")
+            db.execute("PRAGMA journal_size_limit=1048576")
+            db.execute(f"PRAGMA max_page_count={self._max_pages}")
+            _check(db)
+            db.executescript(_SCHEMA)
+            meta = dict(db.execute("SELECT key, value FROM meta"))
+            self.epoch = int(meta["epoch"], 16) if "epoch" in meta else secrets.randbits(64)
+            self._acknowledged = int(meta.get("acknowledged", 0))
+            self._evicted_rows = int(meta.get("evicted_rows", 0))
+            _write(db, {"epoch": f"{self.epoch:016x}"})
+        except ValueError as error:
+            db.close()
+            raise sqlite3.DatabaseError(str(error)) from error
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _begin_anew(self) -> sqlite3.Connection:
+        """Set the damaged file aside; the new one begins with a gap, so that the loss is told.
+
+        What can still be read of the old file follows the gap under new numbers.
+        """
+        aside = self._set_aside()
+        try:
+            self._db = db = self._open_once()
+            _put_gap(db, self._gateway, Held(1, 1, 0, gap=True), CORRUPT, 0)
+            saved = 0
+            db.execute("BEGIN IMMEDIATE")
+            for item in salvage(aside):
+                self._make_room(len(item.body) // _PAGE + 2, item.polled_at)
+                _insert(db, item.rows, item.body, item.polled_at)
+                saved += 1
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise NoSpool(f"{self.path}: {error}") from error
+        log.error("spool_set_aside", file=str(aside), rounds_saved=saved)
+        return db
+
+    def _set_aside(self) -> Path:
+        there = sorted(self.path.parent.glob(f"{self.path.name}.corrupt-*"), key=lambda p: int(p.suffix[9:] or 0))
+        for old in there[: -_SET_ASIDE + 1] if len(there) >= _SET_ASIDE else []:
+            old.unlink()
+        number = int(there[-1].suffix[9:]) + 1 if there else 1
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{number}")
+        self.path.rename(aside)
+        for ending in ("-wal", "-shm"):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        return aside
+
+    def _healing(self, action: Callable[[], Result]) -> Result:
+        """Do it; if the file turns out to be damaged, begin a new one and do it there."""
+        try:
+            return action()
+        except sqlite3.DatabaseError as error:
+            self._roll_back()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BAD_FILE:
+                raise DiskFull(f"{self.path}: {error}") from error
+            log.error("spool_unreadable", path=str(self.path), why=str(error))
+        self._db.close()
+        self._db = self._begin_anew()
+        try:
+            return action()
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise DiskFull(f"{self.path}: {error}") from error
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _append(self, rows: int, body: bytes, now_ms: int) -> int:
+        evicted_before = self._evicted_rows
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._appended += 1
+            if self._appended % _TRIM_EVERY == 0:
+                self._trim(now_ms)
+            self._make_room(len(body) // _PAGE + 2, now_ms)
+            seq = _insert(self._db, rows, body, now_ms)
+            self._remember()
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._evicted_rows = evicted_before
+            raise
+        return seq
+
+    def _trim(self, now_ms: int) -> None:
+        """Acknowledged items that nobody will ask for any more."""
+        self._db.execute(
+            "DELETE FROM item WHERE seq <= ? AND polled_at < ?", (self._acknowledged, now_ms - self._keep_ms)
+        )
+
+    def _make_room(self, pages: int, now_ms: int) -> None:
+        while _used_pages(self._db) + pages + _SPARE_PAGES > self._max_pages:
+            oldest = [
+                Held(first, seq, rows, bool(gap))
+                for first, seq, rows, gap in self._db.execute(
+                    "SELECT first, seq, rows, gap FROM item ORDER BY seq LIMIT ?", (4 * _EVICT_BATCH,)
+                )
+            ]
+            eviction = evict(oldest, self._acknowledged, _EVICT_BATCH)
+            if eviction is None:
+                return  # the round is larger than the spool: SQLite will say so
+            self._db.executemany("DELETE FROM item WHERE seq = ?", [(seq,) for seq in eviction.seqs])
+            if eviction.gap is not None:
+                _put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
+                gaps_before = sum(item.rows for item in oldest if item.gap and item.seq in eviction.seqs)
+                self._evicted_rows += eviction.gap.rows - gaps_before
+
+    def _next_after(self, seq: int, limit: int) -> list[SpooledItem]:
+        found = self._db.execute(
+            "SELECT first, seq, rows, polled_at, crc32, body FROM item WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        ).fetchall()
+        items: list[SpooledItem] = []
+        expected = seq + 1 if self._holds_up_to(seq) else 0
+        for first, last, rows, polled_at, crc, body in found:
+            item = SpooledItem(first, last, rows, polled_at, body)
+            if crc32(body) != crc:
+                log.error("spooled_round_corrupt", seq=last, rows=rows)
+                item = self._gap(Held(first, last, rows, gap=True), polled_at)
+            if 0 < expected < first:  # rows vanished without SQLite noticing
+                log.error("spooled_rounds_missing", first=expected, last=first - 1)
+                items.append(self._gap(Held(expected, first - 1, 0, gap=True), polled_at))
+            items.append(item)
+            expected = last + 1
+        return items[:limit]
+
+    def _holds_up_to(self, seq: int) -> bool:
+        """Whether what follows ``seq`` must follow without a hole; before the oldest item anything may be gone."""
+        return self._db.execute("SELECT 1 FROM item WHERE seq <= ? LIMIT 1", (seq,)).fetchone() is not None
+
+    def _gap(self, gap: Held, polled_at: int) -> SpooledItem:
+        body = _put_gap(self._db, self._gateway, gap, CORRUPT, polled_at)
+        return SpooledItem(gap.first, gap.seq, gap.rows, polled_at, body)
+
+    def _last_seq(self) -> int:
+        return _next_seq(self._db) - 1
+
+    def _new_epoch(self) -> None:
+        self.epoch = secrets.randbits(64)
+        _write(self._db, {"epoch": f"{self.epoch:016x}"})
+
+    def _remember(self) -> None:
+        _write(self._db, {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows)})
+
+
+def read_state(path: Path, max_bytes: int) -> SpoolState:
+    """Look at a spool without touching it, while its owner may be running.
+
+    Raises:
+        NoSpool: there is no such file, or it is no spool.
+    """
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    except sqlite3.Error as error:
+        raise NoSpool(f"{path}: {error}") from error
+    try:
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        acknowledged, evicted = int(meta.get("acknowledged", 0)), int(meta.get("evicted_rows", 0))
+        return _state(db, int(meta["epoch"], 16), acknowledged, evicted, max(max_bytes // _PAGE, 1))
+    except (sqlite3.Error, KeyError, ValueError) as error:
+        raise NoSpool(f"{path}: {error}") from error
+    finally:
+        db.close()
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """One pass over the file, so that damage shows at the start and not in an outage."""
+    if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("the file is damaged")
+
+
+def _state(db: sqlite3.Connection, epoch: int, acknowledged: int, evicted_rows: int, max_pages: int) -> SpoolState:
+    waiting, since = db.execute(
+        "SELECT count(*), (SELECT polled_at FROM item WHERE seq > ?1 ORDER BY seq LIMIT 1) FROM item WHERE seq > ?1",
+        (acknowledged,),
+    ).fetchone()
+    share = min(_used_pages(db) / max_pages, 1.0)
+    return SpoolState(epoch, _oldest(db), _next_seq(db), acknowledged, waiting, since, share, evicted_rows)
+
+
+def _oldest(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT first FROM item ORDER BY seq LIMIT 1").fetchone()
+    return int(row[0]) if row else _next_seq(db)
+
+
+def _next_seq(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
+    return int(row[0]) + 1 if row else 1
+
+
+def _used_pages(db: sqlite3.Connection) -> int:
+    pages: int = db.execute("PRAGMA page_count").fetchone()[0]
+    free: int = db.execute("PRAGMA freelist_count").fetchone()[0]
+    return pages - free
+
+
+def _write(db: sqlite3.Connection, meta: dict[str, str]) -> None:
+    db.executemany(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", meta.items()
+    )
+
+
+def _insert(db: sqlite3.Connection, rows: int, body: bytes, polled_at: int) -> int:
+    cursor = db.execute(
+        "INSERT INTO item (first, rows, polled_at, gap, crc32, body) VALUES (0, ?, ?, 0, ?, ?)",
+        (rows, polled_at, crc32(body), body),
+    )
+    seq = cursor.lastrowid or 0
+    db.execute("UPDATE item SET first = seq WHERE seq = ?", (seq,))
+    return seq
+
+
+def _put_gap(db: sqlite3.Connection, gateway: str, gap: Held, reason: str, polled_at: int) -> bytes:
+    body = encode_body(Gap(gateway, gap.first, gap.seq, gap.rows, reason))
+    db.execute(
+        "INSERT OR REPLACE INTO item (seq, first, rows, polled_at, gap, crc32, body) VALUES (?, ?, ?, ?, 1, ?, ?)",
+        (gap.seq, gap.first, gap.rows, polled_at, crc32(body), body),
+    )
+    return body

@@ -1,0 +1,107 @@
+"""What reading the configured meters costs, and what each of them says right now.
+
+For the technician at the cabinet: nothing here polls, spools or publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from edge_agent.app import asks_of, drivers_of, round_name
+from edge_agent.config import GatewaySettings
+from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reading
+from edge_agent.polling.gathering import Gathering, Row
+from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.polling.schedule import Schedule
+from metering.clock import Clock
+from metering.codec import encode_body
+
+_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BusPlan:
+    """What one rate group costs one bus, once a period."""
+
+    bus: str
+    meters: int
+    requests: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """What one rate group costs."""
+
+    group: str
+    every_s: float
+    meters: int
+    quantities: int
+    buses: tuple[BusPlan, ...]
+    message_octets: int  # of one round with arbitrary values
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One meter asked once."""
+
+    meter: str
+    outcome: Reading | ReadFailure
+    elapsed_ms: float
+
+
+def plan_of(settings: GatewaySettings, clock: Clock) -> list[GroupPlan]:
+    """The price of every rate group; opens no connection."""
+    drivers = drivers_of(settings, clock)
+    return [_group_plan(settings, group, drivers, clock.now_ms()) for group in settings.groups]
+
+
+def _group_plan(settings: GatewaySettings, group: GroupSettings, drivers: dict[str, Driver], now: int) -> GroupPlan:
+    asks = asks_of(settings, group, drivers)
+    buses = []
+    for bus, on_bus in asks.items():
+        costs = [drivers[bus].cost(meter, wanted) for meter, wanted in on_bus]
+        buses.append(BusPlan(bus, len(on_bus), sum(c.requests for c in costs), sum(c.octets for c in costs)))
+    name = round_name(settings, group, asks)
+    meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
+    sample = Gathering(name, Schedule(group.period_ms).next(now), meters)
+    for i, meter in enumerate(meters):
+        values = {quantity: 100.0 + 7.123 * i + 1.3 * k for k, quantity in enumerate(name.quantities)}
+        sample.add(Row(meter, now + 17 * i, GOOD, values))
+    content = sample.take()
+    octets = len(encode_body(content)) if content else 0
+    return GroupPlan(group.id, group.every, len(meters), len(name.quantities), tuple(buses), octets)
+
+
+async def ask(settings: GatewaySettings, clock: Clock, only: str | None = None) -> list[Answer]:
+    """Read every meter once, or one of them; the buses at the same time."""
+    drivers = drivers_of(settings, clock)
+    meters = [meter for meter in settings.meters if only in (None, meter.id)]
+    on_bus = {bus: [meter.id for meter in meters if meter.bus == bus] for bus in drivers}
+    found = await asyncio.gather(*(_ask_bus(drivers[bus], ids) for bus, ids in on_bus.items() if ids))
+    by_id = {answer.meter: answer for answers in found for answer in answers}
+    return [by_id[meter.id] for meter in meters]
+
+
+async def _ask_bus(driver: Driver, meters: list[str]) -> list[Answer]:
+    answers = []
+    down: ReadFailure | None = None
+    try:
+        for meter in meters:
+            started_s = time.monotonic()
+            outcome: Reading | ReadFailure | None = down
+            for _ in range(_TRIES):
+                if down is None and not driver.connected:
+                    outcome = down = await driver.connect()
+                if down is not None:
+                    break
+                outcome = await driver.read(meter, driver.offers(meter))
+                if isinstance(outcome, Reading):
+                    break
+            if outcome is not None:
+                answers.append(Answer(meter, outcome, (time.monotonic() - started_s) * 1000))
+    finally:
+        driver.close()
+    return answers

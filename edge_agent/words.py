@@ -1,0 +1,113 @@
+"""What the program says to people, in English and Chinese. Keys are short English; both tables have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from metering.settings import Language
+
+Words = Mapping[str, str]
+
+
+def words(lang: Language) -> Words:
+    """The table of one language."""
+    return _WORDS[lang]
+
+
+_WORDS: Final[dict[Language, dict[str, str]]] = {
+    "en": {
+        "none": "at least one is needed → add one",
+        "id twice": "'{}' is given twice → every id stands once",
+        "endpoint twice": "{} is another bus already → one line is one bus; put the meters on that one",
+        "no such bus": "there is no bus '{}' → known: {}",
+        "no such profile": "there is no profile '{}' → known: {}",
+        "broken profile": "this profile is wrong: {}",
+        "unit twice": "unit {} on bus {} is meter '{}' already → give each meter its own unit address",
+        "uneven period": "the period must divide a day evenly → 10s, 15s, 30s, 60s, 5min, 15min, 1h …",
+        "two open groups": "a second group without quantities → name the quantities of all groups but one",
+        "no such quantity": "unknown quantity '{}' → see: wattline-edge profiles",
+        "nobody offers": "no meter here offers '{}' → known: {}",
+        "quantity twice": "'{}' is in group '{}' already → a quantity belongs to one group",
+        "nothing left": "the other groups read everything already → remove this group or name its quantities",
+        "unprotected": "readings would go to {} in the clear → set ca_file, or allow_plaintext: true",
+        "no such file": "there is no file {} → check the path",
+        "plan": "{} meters on {} buses, {} rate groups",
+        "plan group": "{}: every {:g} s, {} meters, {} quantities",
+        "plan bus": "  bus {}: {} meters, {} requests, {} bytes, {:.1f} % of the period at 20 ms a request",
+        "plan message": "  about {} bytes a round to the broker",
+        "checked": "the configuration is good",
+        "live good": "{} of {} meters answer",
+        "silent": "does not answer → is the unit address right, is the meter on, is the line not swapped?",
+        "exception": "answers with exception {} ({}) → {}",
+        "wrong map": "is this the right profile for the meter?",
+        "busy": "try again; another master may be asking it",
+        "garbled": "answers something that does not fit the question → another device on this address?",
+        "link_lost": "the connection broke → does another master hold it, does the endpoint take one only?",
+        "refused": "the host refuses the connection → is the port right, is Modbus TCP switched on?",
+        "unknown_host": "no such host name → check 'host', or write the address",
+        "unreachable": "the host cannot be reached → check cable, address and route",
+        "suspicious": "negative power: import counts positive → is a current transformer the wrong way round?",
+        "no voltage": "no voltage on {} → fuse, or a single-phase meter?",
+        "no meter": "there is no meter '{}' → known: {}",
+        "missing value": "no value",
+        "no spool": "no spool there yet, or it cannot be read: {}",
+        "status epoch": "epoch",
+        "status oldest": "oldest held",
+        "status next": "next number",
+        "status acknowledged": "acknowledged up to",
+        "status waiting": "not acknowledged",
+        "status age": "oldest of these, seconds ago",
+        "status share": "share of the size limit",
+        "status evicted": "rows given up",
+        "checked on hardware": "checked on hardware",
+        "not checked": "not checked on hardware",
+    },
+    "zh": {
+        "none": "至少需要一项 → 请补上",
+        "id twice": "“{}”重复 → 每个 id 只能出现一次",
+        "endpoint twice": "{} 已是另一条总线 → 一条线路就是一条总线；请把电表放到那条总线上",
+        "no such bus": "没有总线“{}” → 可用：{}",
+        "no such profile": "没有规约模板“{}” → 可用：{}",
+        "broken profile": "该规约模板有误：{}",
+        "unit twice": "地址 {}（总线 {}）已属于电表“{}” → 每块电表须有自己的地址",
+        "uneven period": "周期必须能整除一天 → 如 10s、15s、30s、60s、5min、15min、1h",
+        "two open groups": "第二个未列出 quantities 的组 → 只允许一个组省略 quantities",
+        "no such quantity": "未知的量“{}” → 参见：wattline-edge profiles",
+        "nobody offers": "没有电表提供“{}” → 可用：{}",
+        "quantity twice": "“{}”已在组“{}”中 → 一个量只属于一个组",
+        "nothing left": "其他组已读取全部量 → 删除该组，或列出它的 quantities",
+        "unprotected": "读数将以明文发往 {} → 请设置 ca_file，或写 allow_plaintext: true",
+        "no such file": "没有文件 {} → 请检查路径",
+        "plan": "{} 块电表，{} 条总线，{} 个采集组",
+        "plan group": "{}：每 {:g} 秒，{} 块电表，{} 个量",
+        "plan bus": "  总线 {}：{} 块电表，{} 次请求，{} 字节，按每次 20 毫秒占周期的 {:.1f} %",
+        "plan message": "  每轮约 {} 字节发往服务器",
+        "checked": "配置正确",
+        "live good": "{} / {} 块电表有应答",
+        "silent": "没有应答 → 地址是否正确、电表是否上电、A/B 线是否接反？",
+        "exception": "返回异常 {}（{}） → {}",
+        "wrong map": "该规约模板是否适用于此电表？",
+        "busy": "请重试；可能有其他主站正在访问",
+        "garbled": "应答与请求不符 → 该地址上是否有其他设备？",
+        "link_lost": "连接中断 → 是否被其他主站占用，设备是否只接受一个连接？",
+        "refused": "主机拒绝连接 → 端口是否正确，Modbus TCP 是否已启用？",
+        "unknown_host": "找不到该主机名 → 请检查 host，或直接写地址",
+        "unreachable": "无法到达该主机 → 请检查网线、地址和路由",
+        "suspicious": "功率为负：受电应为正 → 电流互感器是否接反？",
+        "no voltage": "{} 无电压 → 熔断器断开，或是单相表？",
+        "no meter": "没有电表“{}” → 可用：{}",
+        "missing value": "无数值",
+        "no spool": "尚无缓存文件，或无法读取：{}",
+        "status epoch": "纪元",
+        "status oldest": "保留的最早序号",
+        "status next": "下一个序号",
+        "status acknowledged": "已确认至",
+        "status waiting": "未确认",
+        "status age": "其中最早的距今秒数",
+        "status share": "占容量上限",
+        "status evicted": "已放弃的行数",
+        "checked on hardware": "已在实物上核对",
+        "not checked": "未在实物上核对",
+    },
+}

@@ -1,0 +1,155 @@
+"""``wattline-sim``: serve a park of simulated meters, write the files for one, or show the whole stack at work."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from metering.clock import Clock, SimulatedClock, SystemClock
+from metering.errors import BackOff, StopAndFix
+from metering.settings import Language, language, load_file
+from simulators.companions import Services, write_companions
+from simulators.demo import Demonstration, Outcome, prepare
+from simulators.park import Park, ParkSettings, check_park, expand
+from simulators.park_server import serving
+from simulators.stack import Stack, free_port
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Simulated meters for Wattline."
+)
+
+ParkFile = Annotated[Path | None, typer.Option("--park", help="Park file; without it, the park of the demo.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than that of the file.", min=0)]
+Lang = Annotated[Literal["zh", "en"] | None, typer.Option("--lang", help="Language; default from LANG.")]
+
+
+def main() -> None:
+    """Run the command line; a mistake of configuration is told without a traceback."""
+    try:
+        app()
+    except StopAndFix as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None
+
+
+@app.command()
+def run(
+    park: Annotated[Path, typer.Argument(help="Park file.")],
+    seed: Seed = None,
+    speed: Annotated[float | None, typer.Option(help="How fast simulated time runs.", min=0.001)] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the first endpoint.", min=1, max=65535)] = None,
+    simulated_clock: Annotated[
+        str | None, typer.Option(help="START/SPEED/SINCE: share the clock of another program.")
+    ] = None,
+    lang: Lang = None,
+) -> None:
+    """Serve a park over Modbus TCP until SIGTERM or Ctrl-C."""
+    changes = {"seed": seed, "speed": speed, "port": port}
+    settings = _settings(park, language(lang), changes)
+    if speed is not None and settings.start is None and simulated_clock is None:
+        raise StopAndFix(f"{park}: --speed needs a simulated 'start' in the park file")
+    expanded = expand(settings, datetime.now(UTC))
+    try:
+        clock = _clock(expanded, simulated_clock)
+    except ValueError as error:
+        raise StopAndFix(f"--simulated-clock: {error}") from error
+    try:
+        asyncio.run(_serve(expanded, clock))
+    except OSError as error:
+        raise StopAndFix(f"{park}: cannot listen on port {settings.port}: {error.strerror} → try --port") from error
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write the files.")],
+    park: ParkFile = None,
+    seed: Seed = None,
+    port: Annotated[int | None, typer.Option(help="Port of the first endpoint.", min=1, max=65535)] = None,
+    mqtt_port: Annotated[int, typer.Option(help="Port of the MQTT broker.", min=1, max=65535)] = 1883,
+    protocol: Annotated[Literal["5", "3.1.1"], typer.Option(help="MQTT version of the broker.")] = "5",
+    influx: Annotated[str | None, typer.Option(help="URL of an InfluxDB 1.x; without it, SQLite.")] = None,
+    lang: Lang = None,
+) -> None:
+    """Write park.yaml, gateway.yaml, registry.yaml, collector.yaml and truth.jsonl."""
+    changes = {"seed": seed, "port": port}
+    settings = demo_settings(language(lang), changes) if park is None else _settings(park, language(lang), changes)
+    expanded = expand(settings, datetime.now(UTC))
+    write_companions(expanded, folder, Services(mqtt_port=mqtt_port, protocol=protocol, influx_url=influx))
+    typer.echo(f"{folder}: park.yaml gateway.yaml registry.yaml collector.yaml truth.jsonl")
+    typer.echo(f"wattline-sim run {folder / 'park.yaml'}")
+
+
+@app.command()
+def demo(
+    for_s: Annotated[float, typer.Option("--for", help="How many seconds to watch.", min=5, max=3600)] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+    stack: Annotated[Literal["embedded", "servers"], typer.Option(help="Without or with installed servers.")] = (
+        "embedded"
+    ),
+    seed: Seed = None,
+    folder: Annotated[Path, typer.Option(help="Where everything is kept; emptied first.")] = Path("demo"),
+    lang: Lang = None,
+) -> None:
+    """Show the whole chain at work: meters, edge agent, broker, collector, findings."""
+    spoken = language(lang)
+    prepare(folder)
+    settings = demo_settings(spoken, {"seed": seed})
+    endpoints = len(expand(settings, datetime.now(UTC)).ports)
+    park = expand(settings.model_copy(update={"port": free_port(endpoints)}), datetime.now(UTC))
+    try:
+        outcome = asyncio.run(_demonstrate(park, Stack(folder, stack), spoken, for_s))
+    except BackOff as error:
+        raise StopAndFix(f"{folder}: the broker was lost: {error}") from error
+    if as_json:
+        typer.echo(outcome.as_json())
+
+
+async def _demonstrate(park: Park, stack: Stack, lang: Language, for_s: float) -> Outcome:
+    demonstration = Demonstration(park, stack, lang, typer.echo)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, demonstration.interrupted.set)
+    async with stack:
+        return await demonstration.run(for_s)
+
+
+def demo_settings(lang: Language, changes: Mapping[str, object] | None = None) -> ParkSettings:
+    """The park of the demonstration."""
+    with as_file(files("simulators") / "demo_park.yaml") as path:
+        return _settings(path, lang, changes or {})
+
+
+def _settings(path: Path, lang: Language, changes: Mapping[str, object]) -> ParkSettings:
+    settings = load_file(path, ParkSettings, lang, check_park)
+    return settings.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
+
+def _clock(park: Park, shared: str | None) -> Clock:
+    if shared is not None:
+        return SimulatedClock.parse(shared)
+    if park.settings.start is None:
+        return SystemClock()
+    return SimulatedClock(park.start_ms, park.settings.speed, time.time_ns() // 1_000_000)
+
+
+async def _serve(park: Park, clock: Clock) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(park, clock) as servers:
+        for n, server in enumerate(servers):
+            units = ", ".join(f"{one.meter.name}={one.unit}" for one in park.meters if one.endpoint == n)
+            typer.echo(f"modbus_tcp {server.host}:{server.port} {units}")
+        if isinstance(clock, SimulatedClock):
+            typer.echo(f"simulated clock {clock}")
+        await stop.wait()
+        typer.echo(f"served {sum(server.requests_total for server in servers)} requests")

@@ -1,0 +1,155 @@
+"""The files that the other programs need to work with a park: written from the park alone, into one folder.
+
+    park.yaml        the park itself, with nothing left to defaults
+    gateway.yaml     for the edge agent: where each meter is and what to ask it
+    registry.yaml    for the collector: contracts, ratings, trades, approvals
+    collector.yaml   for the collector: broker, state, store
+    truth.jsonl      what was done to which meter: nobody but a judge may read it
+
+Paths inside the files are relative to the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from simulators.park import Park, ParkMeter
+
+QUANTITIES: Final = (
+    "active_energy_import",
+    "active_power",
+    "active_power_l1",
+    "active_power_l2",
+    "active_power_l3",
+    "reactive_power",
+    "power_factor",
+    "voltage_l1",
+    "voltage_l2",
+    "voltage_l3",
+    "current_l1",
+    "current_l2",
+    "current_l3",
+    "frequency",
+)
+"""What every simulated model offers; a DTSU666 has no register of apparent power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where broker and store are."""
+
+    mqtt_host: str = "127.0.0.1"
+    mqtt_port: int = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: str = "wattline"
+    influx_url: str | None = None  # None: the embedded SQLite store
+    database: str = "wattline"
+    keep_acknowledged: str = "24h"  # how long the edge keeps rounds that are stored
+
+
+def write_companions(park: Park, folder: Path, services: Services) -> None:
+    """Write all five files.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "park.yaml", park.settings.model_dump(mode="json", exclude_none=True))
+    _write(folder / "gateway.yaml", gateway(park, services))
+    _write(folder / "registry.yaml", registry(park))
+    _write(folder / "collector.yaml", collector(services))
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in park.truth())
+    (folder / "truth.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def gateway(park: Park, services: Services) -> dict[str, Any]:
+    """The configuration of the edge agent."""
+    settings = park.settings
+    return {
+        "gateway": settings.park,
+        "shard": "00",
+        "mqtt": _mqtt(services),
+        "spool": {"path": "spool.db", "max_size_mb": 256, "keep_acknowledged": services.keep_acknowledged},
+        "buses": [
+            {"id": f"b{n + 1}", "type": "modbus_tcp", "host": settings.host, "port": port, "timeout": "1s"}
+            for n, port in enumerate(park.ports)
+        ],
+        "meters": [
+            {"id": one.meter.name, "bus": f"b{one.endpoint + 1}", "unit": one.unit, "profile": one.model}
+            for one in park.meters
+        ],
+        "groups": [{"id": "main", "every": settings.model_dump()["every"], "quantities": list(QUANTITIES)}],
+    }
+
+
+def registry(park: Park) -> dict[str, Any]:
+    """Contracts, ratings and approvals."""
+    settings = park.settings
+    document: dict[str, Any] = {
+        "version": 1,
+        "sites": [{"id": settings.park, "timezone": settings.timezone, "tariff": "illustrative"}],
+        "meters": [_registered(park, one) for one in park.meters],
+    }
+    document["approvals"] = [
+        {
+            "meter": approval.meter,
+            "from": _instant(park, approval.from_ms),
+            "to": _instant(park, approval.to_ms),
+            "kva": approval.kva,
+        }
+        for approval in park.approvals
+    ]
+    return document
+
+
+def collector(services: Services) -> dict[str, Any]:
+    """The configuration of the collector."""
+    store: dict[str, Any] = {"type": "sqlite", "path": "readings.db"}
+    if services.influx_url is not None:
+        store = {"type": "influx", "api": "v1", "url": services.influx_url, "database": services.database}
+    return {
+        "mqtt": _mqtt(services),
+        "shards": ["00"],
+        "state": "state.db",
+        "registry": "registry.yaml",
+        "store": store,
+    }
+
+
+def _registered(park: Park, one: ParkMeter) -> dict[str, Any]:
+    rating = one.meter.rating
+    return {
+        "id": one.meter.name,
+        "site": park.settings.park,
+        "account": one.account,
+        "trade": one.meter.demand.trade,
+        "phases": 3,
+        "nominal_voltage_v": rating.nominal_voltage_v,
+        "base_current_a": rating.base_current_a,
+        "maximum_current_a": rating.maximum_current_a,
+        "contract_kva": rating.contract_kva,
+    }
+
+
+def _mqtt(services: Services) -> dict[str, Any]:
+    return {
+        "host": services.mqtt_host,
+        "port": services.mqtt_port,
+        "protocol": services.protocol,
+        "prefix": services.prefix,
+    }
+
+
+def _instant(park: Park, at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, park.zone).isoformat()
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)
+    path.write_text(text, encoding="utf-8")

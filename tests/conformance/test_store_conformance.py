@@ -1,0 +1,152 @@
+"""One suite over every store: same rows, same idempotency, same answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector.checks.check import Finding
+from collector.engine.fleet import Fleet
+from collector.engine.frame import blocks_of
+from collector.events.evidence import event_of
+from collector.registry.registry import Registry
+from collector.store.influx_queries import InfluxQueries
+from collector.store.influx_writer import InfluxSettings, InfluxStore
+from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.store import EnergyDayRow, Latest, LoadPoint, Queries, Store
+from collector.store.table import ENERGY_DAY, Table, scaled
+from metering.round import Quality
+from tests.support.rounds import MINUTE, T0, make_round
+from tests.support.servers import Influxd
+
+FAR = 2**43
+
+
+@dataclass
+class Room:
+    store: Store
+    queries: Queries
+    fleet: Fleet
+
+
+@pytest.fixture(params=["sqlite", "influx"])
+async def room(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Room]:
+    fleet = Fleet(Registry.empty(), {})
+    if request.param == "sqlite":
+        store: Store = SqliteStore(tmp_path / "readings.db")
+        await store.prepare()
+        yield Room(store, SqliteQueries(tmp_path / "readings.db"), fleet)
+        await store.close()
+        return
+    server = Influxd(tmp_path / "influx")
+    server.start()
+    settings = InfluxSettings.model_validate({"type": "influx", "url": server.url})
+    store = InfluxStore(settings)
+    await store.prepare()
+    yield Room(store, InfluxQueries(settings), fleet)
+    await store.close()
+    server.kill()
+
+
+def tables(room: Room, *rounds: object) -> list[Table]:
+    return [block.table(room.fleet) for block in blocks_of(room.fleet, list(rounds))]  # type: ignore[arg-type]
+
+
+async def test_what_is_written_is_read_back_with_its_signs_and_without_its_nulls(room: Room) -> None:
+    content = make_round(
+        {"active_power": [1.25, -0.5, None], "active_energy_import": [123456.789, 0.001, None]},
+        meters=["m-1", "m-2", "m-3"],
+        quality=[0, int(Quality.REGISTER_FELL), int(Quality.NO_ANSWER)],
+    )
+
+    assert await room.store.write(tables(room, content)) == []
+
+    assert room.queries.latest() == [
+        Latest("gw-1", "m-1", T0, {"active_power": 1.25, "active_energy_import": 123456.789}),
+        Latest("gw-1", "m-2", T0, {"active_power": -0.5, "active_energy_import": 0.001, "quality": 64.0}),
+        Latest("gw-1", "m-3", T0, {"quality": 1.0}),
+    ]
+
+
+async def test_a_resend_changes_nothing(room: Room) -> None:
+    rounds = [make_round({"active_power": [float(i)]}, meters=["m-1"], at=T0 + i * MINUTE) for i in range(20)]
+
+    for _ in range(3):
+        await room.store.write(tables(room, *rounds))
+
+    points = room.queries.load_curve("m-1", T0, T0 + 20 * MINUTE, MINUTE)
+    assert [(point.readings, point.mean_kw) for point in points] == [(1, float(i)) for i in range(20)]
+
+
+async def test_rate_groups_of_one_instant_share_a_row(room: Room) -> None:
+    await room.store.write(tables(room, make_round({"active_power": [2.0]}, meters=["m-1"])))
+    await room.store.write(tables(room, make_round({"frequency": [50.01]}, meters=["m-1"], group="slow")))
+
+    assert room.queries.latest("m-1") == [Latest("gw-1", "m-1", T0, {"active_power": 2.0, "frequency": 50.01})]
+
+
+async def test_a_load_curve_has_mean_extremes_and_count(room: Room) -> None:
+    powers = [1.0, 2.0, 6.0, 4.0]
+    rounds = [make_round({"active_power": [p]}, meters=["m-1"], at=T0 + i * MINUTE) for i, p in enumerate(powers)]
+    await room.store.write(tables(room, *rounds))
+
+    found = room.queries.load_curve("m-1", T0, T0 + 3 * MINUTE, 2 * MINUTE)
+
+    assert found == [LoadPoint(T0, 1.5, 1.0, 2.0, 2), LoadPoint(T0 + 2 * MINUTE, 6.0, 6.0, 6.0, 1)]
+
+
+async def test_a_running_day_is_overwritten_by_its_later_rows(room: Room) -> None:
+    slots = room.fleet.slots("gw-1", ("m-1", "m-2"))
+    for total in (1.5, 3.25):
+        columns = tuple(
+            scaled(name, 4, np.array(values))
+            for name, values in {"total": [total, 2.0], "maximum_demand": [np.nan, 8.5]}.items()
+        )
+        await room.store.write([Table(ENERGY_DAY, room.fleet.series, slots, np.array([T0, T0]), columns)])
+
+    assert room.queries.energy(0, FAR) == [
+        EnergyDayRow("gw-1", "m-1", T0, {"total": 3.25}),
+        EnergyDayRow("gw-1", "m-2", T0, {"total": 2.0, "maximum_demand": 8.5}),
+    ]
+    assert [row.meter for row in room.queries.energy(T0, T0 + 1, "m-2")] == ["m-2"]
+    assert room.queries.energy(T0 + 1, FAR) == []
+
+
+async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -> None:
+    slot = int(room.fleet.slots("gw-1", ("m-1",))[0])
+    findings = [
+        Finding(
+            row=0,
+            kind="over_capacity",
+            lifecycle=lifecycle,
+            part="",
+            started_at=T0,
+            at=T0 + later,
+            severity="look",
+            score=0.7,
+            readings={"apparent_power": 31.5},
+            limits={"contract_kva": 30.0},
+            facts={"peak_kva": 31.5, "hours": 0.5},
+            ended_at=ended,
+        )
+        for lifecycle, later, ended in (("opened", 0, None), ("closed", MINUTE, float(T0 + MINUTE)))
+    ]
+    events = [event_of(finding, room.fleet, slot, "cfg") for finding in findings]
+
+    for _ in range(2):
+        await room.store.write([], events)
+
+    assert room.queries.events(0, FAR) == [event.cloudevent() for event in events]
+    assert len(room.queries.events(T0, T0 + 1)) == 1
+    assert len(room.queries.events(0, FAR, meter="m-1", kind="over_capacity")) == 2
+    assert room.queries.events(0, FAR, kind="current_loss") == []
+
+
+async def test_names_with_every_allowed_character_survive(room: Room) -> None:
+    await room.store.write(tables(room, make_round({"active_power": [1.0]}, meters=["A.b_c-9"], gateway="g.w_1-x")))
+
+    assert [(one.gateway, one.meter) for one in room.queries.latest()] == [("g.w_1-x", "A.b_c-9")]

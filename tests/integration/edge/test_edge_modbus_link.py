@@ -1,0 +1,104 @@
+"""The wall around pymodbus against an endpoint that misbehaves on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from edge_servers import free_port
+from modbus_script import ModbusScript, counting, garbage, hang_up, other_unit, refusing, short, silent
+
+from edge_agent.drivers.driver import ReadFailure, Reason
+from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
+from edge_agent.drivers.modbus.read_plan import Span
+
+
+def link_to(port: int, host: str = "127.0.0.1", timeout: str = "100ms") -> ModbusTcpLink:
+    return ModbusTcpLink(ModbusTcpSettings(id="b", type="modbus_tcp", host=host, port=port, timeout=timeout))
+
+
+@pytest.fixture
+async def link(endpoint: ModbusScript):
+    one = link_to(endpoint.port)
+    assert await one.connect() is None
+    yield one
+    one.close()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("function", "count"), [(3, 1), (4, 125)])
+async def test_reads_what_was_asked(endpoint: ModbusScript, link: ModbusTcpLink, function: int, count: int):
+    endpoint.units[7] = counting
+
+    words = await link.read(7, function, Span(0x2000, count))
+
+    assert words == list(range(0x2000, 0x2000 + count))
+    assert (endpoint.asked[0].function, endpoint.asked[0].unit) == (function, 7)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (silent, Reason.SILENT),
+        (refusing(2), Reason.EXCEPTION),
+        (short, Reason.GARBLED),
+        (other_unit, Reason.SILENT),
+        (garbage, Reason.SILENT),
+        (hang_up, Reason.LINK_LOST),
+    ],
+)
+async def test_a_fault_is_a_value_and_the_link_goes_on(endpoint: ModbusScript, link: ModbusTcpLink, behaviour, reason):
+    endpoint.units = {1: behaviour, 2: counting}
+
+    failure = await link.read(1, 4, Span(0, 10))
+
+    assert isinstance(failure, ReadFailure)
+    assert failure.reason is reason
+    if not link.connected:
+        assert await link.connect() is None
+    assert await link.read(2, 4, Span(0, 3)) == [0, 1, 2]
+
+
+async def test_the_code_of_an_exception_is_kept(endpoint: ModbusScript, link: ModbusTcpLink):
+    endpoint.units[1] = refusing(2)
+
+    failure = await link.read(1, 3, Span(0, 2))
+
+    assert isinstance(failure, ReadFailure)
+    assert failure.code == 2
+
+
+async def test_thirty_silences_do_not_close_the_link_to_the_others(endpoint: ModbusScript):
+    link = link_to(endpoint.port, timeout="50ms")
+    endpoint.units = {2: counting}
+    assert await link.connect() is None
+    for _ in range(30):
+        assert isinstance(await link.read(1, 4, Span(0, 2)), ReadFailure)
+
+    words = await link.read(2, 4, Span(0, 2))
+
+    assert words == [0, 1]
+    assert endpoint.calls == 1
+    assert len(endpoint.asked) == 31
+    link.close()
+
+
+async def test_nobody_listens():
+    failure = await link_to(free_port()).connect()
+
+    assert isinstance(failure, ReadFailure)
+    assert failure.reason is Reason.REFUSED
+
+
+async def test_no_such_host():
+    failure = await link_to(502, "no-such-meter.invalid").connect()
+
+    assert isinstance(failure, ReadFailure)
+    assert failure.reason in (Reason.UNKNOWN_HOST, Reason.UNREACHABLE)
+
+
+async def test_reading_without_a_connection_is_a_value_too():
+    failure = await link_to(1).read(1, 4, Span(0, 1))
+
+    assert isinstance(failure, ReadFailure)
+    assert failure.reason is Reason.LINK_LOST

@@ -1,0 +1,189 @@
+"""The spool through kill -9, a disk that is full, and files that have rotted."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from spool_writer import NOW, a_round
+
+from edge_agent.errors import DiskFull, NoSpool
+from edge_agent.spool.spool import Spool, read_state
+from metering.codec import Envelope, decode, encode_packed
+from metering.round import Gap
+
+WRITER = Path(__file__).with_name("spool_writer.py")
+
+
+def start_writer(path: Path, file_limit: int = 0) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(WRITER), str(path), str(file_limit)], stdout=subprocess.PIPE)
+
+
+def contents(spool: Spool) -> list[object]:
+    items = spool.next_after(0, 10**6)
+    return [decode(encode_packed(Envelope(spool.epoch, i.seq, 0), i.body)).content for i in items]
+
+
+def test_kill_9_loses_no_round_that_append_had_confirmed(tmp_path: Path):
+    path, dice = tmp_path / "spool.db", random.Random(4)
+    epochs = set()
+    confirmed = 0
+    for _ in range(6):
+        writer = start_writer(path)
+        assert writer.stdout is not None
+        for _ in range(dice.randrange(2, 60)):
+            confirmed = int(writer.stdout.readline())
+        time.sleep(dice.random() * 0.01)
+        writer.kill()
+        confirmed = max([confirmed, *(int(n) for n in writer.stdout.read().split(b"\n")[:-1])])
+        writer.wait()
+        writer.stdout.close()
+        spool = Spool(path, "g", 64 << 20, 0)
+        epochs.add(spool.epoch)
+        kept = contents(spool)
+        spool.close()
+
+        assert len(kept) >= confirmed
+        assert kept == [a_round(i + 1) for i in range(len(kept))]
+    assert len(epochs) == 1
+
+
+def test_a_full_disk_is_told_and_what_is_kept_stays_whole(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    writer = start_writer(path, file_limit=256 * 1024)
+    said, _ = writer.communicate(timeout=20)
+    lines = said.decode().split("\n")[:-1]
+
+    assert writer.returncode == 0
+    assert lines[-1].startswith("full ")
+    spool = Spool(path, "g", 64 << 20, 0)
+    kept = contents(spool)
+    assert len(kept) == int(lines[-2])
+    assert spool.append(a_round(len(kept) + 1), NOW) == len(kept) + 1
+    spool.close()
+
+
+def test_a_round_larger_than_the_spool_is_refused_and_the_next_one_kept(tmp_path: Path):
+    spool = Spool(tmp_path / "spool.db", "g", 1, 0)
+    rounds = [a_round(i) for i in range(3)]
+    spool.append(rounds[0], NOW)
+    dice = random.Random(1)
+    huge = a_round(9)
+    huge = type(huge)(
+        *(getattr(huge, name) for name in ("gateway", "group", "origin", "period_ms", "scheduled_at")),
+        tuple(f"{dice.randrange(10**40)}" for _ in range(9000)),
+        b"",
+        b"",
+        (),
+    )
+    with pytest.raises(DiskFull):
+        spool.append(huge, NOW)
+
+    assert spool.append(rounds[1], NOW) == 2
+    spool.close()
+
+
+@pytest.mark.parametrize("damage", ["header", "random", "cut", "text"])
+def test_a_rotten_file_is_set_aside_and_polling_goes_on(tmp_path: Path, damage: str):
+    path = tmp_path / "spool.db"
+    spool = Spool(path, "g", 64 << 20, 0)
+    epoch = spool.epoch
+    for i in range(300):
+        spool.append(a_round(i), NOW)
+    spool.close()
+    data, dice = bytearray(path.read_bytes()), random.Random(2)
+    if damage == "header":
+        data[:100] = dice.randbytes(100)
+    elif damage == "random":
+        for _ in range(40):
+            at = dice.randrange(100, len(data))
+            data[at : at + 64] = dice.randbytes(64)
+    elif damage == "cut":
+        del data[len(data) // 2 :]
+    else:
+        data = bytearray(b"not a database, but long enough to be read as one" * 100)
+    path.write_bytes(data)
+
+    spool = Spool(path, "g", 64 << 20, 0)
+    seq = spool.append(a_round(1000), NOW)
+    first, *saved, last = contents(spool)
+    assert spool.epoch != epoch
+    assert (seq, last) == (len(saved) + 2, a_round(1000))
+    assert len(saved) > 100 or damage != "random"
+    assert set(saved) <= {a_round(i) for i in range(300)}
+    assert isinstance(first, Gap)
+    assert first.reason == "corrupt"
+    assert (tmp_path / "spool.db.corrupt-1").exists()
+    spool.close()
+
+
+def test_rot_under_a_running_spool_heals_too(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    spool = Spool(path, "g", 64 << 20, 0)
+    for i in range(300):
+        spool.append(a_round(i), NOW)
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spool._db.execute("PRAGMA cache_size=1")
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+
+    for _ in range(3):
+        spool.next_after(0, 1000)
+        spool.append(a_round(7), NOW)
+
+    assert a_round(7) in contents(spool)
+    spool.close()
+
+
+def test_only_some_rotten_files_are_kept(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    for _ in range(5):
+        path.write_bytes(b"rotten " * 2000)
+        Spool(path, "g", 1 << 20, 0).close()
+
+    assert sorted(p.name for p in tmp_path.glob("*.corrupt-*")) == [f"spool.db.corrupt-{n}" for n in (3, 4, 5)]
+
+
+def test_a_disk_that_lost_our_last_rounds_begins_a_new_epoch(tmp_path: Path):
+    spool = Spool(tmp_path / "spool.db", "g", 1 << 20, 0)
+    epoch = spool.epoch
+    spool.append(a_round(1), NOW)
+
+    spool.acknowledge(5)
+
+    assert spool.epoch != epoch
+    assert (spool.acknowledged, spool.append(a_round(2), NOW)) == (0, 2)
+    assert contents(spool) == [a_round(1), a_round(2)]
+    spool.close()
+
+
+def test_acknowledged_rounds_are_kept_for_a_while_and_then_trimmed(tmp_path: Path):
+    spool = Spool(tmp_path / "spool.db", "g", 16 << 20, 60_000)
+    for i in range(100):
+        spool.append(a_round(i), NOW)
+    spool.acknowledge(100)
+    assert spool.oldest() == 1
+
+    for i in range(40):
+        spool.append(a_round(i), NOW + 61_000)
+
+    assert spool.oldest() == 101
+    assert spool.state().unacknowledged == 40
+    spool.close()
+
+
+def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path):
+    with pytest.raises(NoSpool):
+        Spool(tmp_path / "nowhere" / "spool.db", "g", 1 << 20, 0)
+    with pytest.raises(NoSpool):
+        read_state(tmp_path / "spool.db", 1 << 20)
+    sqlite3.connect(tmp_path / "other.db").close()
+    with pytest.raises(NoSpool):
+        read_state(tmp_path / "other.db", 1 << 20)

@@ -1,0 +1,146 @@
+"""The pure parts of polling: breaker, agenda, gathering, truth of registers, shares of rate groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_agent.polling.agenda import Agenda, Errand
+from edge_agent.polling.breaker import Breaker
+from edge_agent.polling.gathering import Gathering, RoundName, Row
+from edge_agent.polling.rate_group import GroupSettings, share
+from edge_agent.polling.register_truth import RegisterTruth
+from edge_agent.polling.schedule import Tick, clock_is_set
+from metering.round import Quality, unpack
+
+NOW = 1_772_400_000_000
+FINE = Quality(0)
+
+
+def test_a_breaker_opens_after_three_failures_and_pauses_ever_longer():
+    breaker, now = Breaker(3, 1000, 6000), NOW
+    pauses = []
+    for _ in range(7):
+        assert breaker.allows(now)
+        breaker.failed(now)
+        pauses.append(breaker.pause_ms)
+        assert breaker.pause_ms == 0 or not breaker.allows(now + breaker.pause_ms - 1)
+        now += breaker.pause_ms
+
+    assert pauses == [0, 0, 1000, 2000, 4000, 6000, 6000]
+
+
+def test_one_answer_closes_a_breaker():
+    breaker = Breaker(1, 1000, 6000)
+    breaker.failed(NOW)
+    assert (breaker.open, breaker.suspect, breaker.allows(NOW)) == (True, True, False)
+
+    breaker.succeeded()
+
+    assert (breaker.open, breaker.suspect, breaker.allows(NOW)) == (False, False, True)
+
+
+def test_a_clock_set_back_does_not_leave_a_meter_alone_for_hours():
+    breaker = Breaker(1, 1000, 6000)
+    breaker.failed(NOW)
+
+    assert breaker.allows(NOW - 3_600_000)
+
+
+def errand(meter: str, ends_at: int = NOW, *, suspect: bool = False) -> Errand:
+    return Errand(meter, frozenset(), ends_at, print, suspect)
+
+
+def test_the_agenda_takes_urgent_ticks_first_and_healthy_meters_before_others():
+    agenda = Agenda()
+    again = errand("again").last_try(Quality.NO_ANSWER)
+    for one in (
+        errand("slow group", NOW + 60_000),
+        errand("dead", suspect=True),
+        again,
+        errand("first"),
+        errand("second"),
+    ):
+        agenda.add(one)
+
+    taken = [agenda.take().meter for _ in range(len(agenda))]
+
+    assert taken == ["first", "second", "dead", "again", "slow group"]
+    with pytest.raises(IndexError):
+        agenda.take()
+
+
+def gathering() -> Gathering:
+    name = RoundName("g", "main", 60_000, ("active_power", "voltage_l1"))
+    return Gathering(name, Tick(NOW, NOW + 1, NOW + 2, NOW + 3), ["a", "b", "c"])
+
+
+def test_a_round_keeps_the_order_of_the_configuration_and_late_rows_make_another():
+    rows = gathering()
+    rows.add(Row("c", NOW + 9, FINE, {"active_power": 1.5, "voltage_l1": 230.0}))
+    rows.add(Row("a", NOW + 8, Quality.PARTIAL, {"active_power": None}))
+    first = rows.take()
+    assert first is not None
+    assert (first.meters, list(unpack(first.measured_at, "q"))) == (("a", "c"), [NOW + 8, NOW + 9])
+    assert [c.values(2) for c in first.columns] == [[None, 1.5], [None, 230.0]]
+    assert (rows.complete, rows.take()) == (False, None)
+
+    rows.add(Row("b", NOW + 10, Quality.NO_ANSWER))
+    second = rows.take()
+
+    assert second is not None
+    assert (second.meters, second.scheduled_at, rows.complete) == (("b",), NOW, True)
+    assert list(unpack(second.quality, "I")) == [Quality.NO_ANSWER]
+
+
+def test_a_meter_has_one_row_a_tick():
+    rows = gathering()
+    rows.add(Row("a", NOW, FINE))
+    rows.add(Row("a", NOW, FINE))
+    rows.add(Row("stranger", NOW, FINE))
+
+    taken = rows.take()
+
+    assert taken is not None
+    assert taken.meters == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("reads", "bits"),
+    [
+        ([10, 10, 11], [FINE, FINE, FINE]),
+        ([10, 9.5, 11], [FINE, Quality.REGISTER_FELL, FINE]),
+        ([10, 0, 10], [FINE, Quality.REGISTER_ZERO, FINE]),
+        ([0, 0, 5], [FINE, FINE, FINE]),
+        ([10, None, 9], [FINE, FINE, Quality.REGISTER_FELL]),
+        ([10, 1, 2, 3, 4, 5], [FINE, *[Quality.REGISTER_FELL] * 3, FINE, FINE]),
+        ([10, 3, 2, 1, 2, 3], [FINE, *[Quality.REGISTER_FELL] * 5]),
+        ([10, 0, 0, 0, 0, 11], [FINE, *[Quality.REGISTER_ZERO] * 4, FINE]),
+    ],
+)
+def test_a_register_that_falls_is_marked_until_it_counts_again(reads, bits):
+    truth = RegisterTruth()
+
+    assert [truth.judge("m", {"active_energy_import": value, "active_power": 1.0}) for value in reads] == bits
+
+
+def test_power_may_fall_and_meters_do_not_mix():
+    truth = RegisterTruth()
+    truth.judge("a", {"active_energy_import": 10, "active_power": 5})
+
+    assert truth.judge("a", {"active_power": 0}) == FINE
+    assert truth.judge("b", {"active_energy_import": 3}) == FINE
+
+
+def test_a_group_without_quantities_takes_what_the_others_leave():
+    power = GroupSettings(id="p", every="15s", quantities=("active_power", "frequency"))
+    rest = GroupSettings(id="r", every="60s")
+    offered = frozenset({"active_power", "voltage_l1", "current_l1"})
+
+    assert share(power, (power, rest), offered) == {"active_power"}
+    assert share(rest, (power, rest), offered) == {"voltage_l1", "current_l1"}
+
+
+def test_a_clock_that_was_never_set_shows():
+    assert not clock_is_set(0)
+    assert not clock_is_set(1_500_000_000_000)
+    assert clock_is_set(NOW)
