@@ -29,7 +29,7 @@ from metering.settings import ConfigError, Language, language
 _CONFIG = typer.Option("--config", "-c", help="The collector's YAML file.")
 _JSON = typer.Option("--json", help="One JSON document instead of a table.")
 _LANG = typer.Option("--lang", help="zh or en; by default that of the environment.")
-_METER = typer.Option("--meter", help="Only this meter.")
+_METER = typer.Argument(help="Only this meter.")
 _SINCE = typer.Option("--since", help="First instant or day, for example 2026-06-18 or 2026-06-18T08:00+08:00.")
 _UNTIL = typer.Option("--until", help="First instant or day after.")
 
@@ -89,7 +89,7 @@ def check(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
 
 @query.command()
 def latest(
-    config: ConfigPath = _DEFAULT_CONFIG, meter: Meter = None, as_json: AsJson = False, lang: Lang = None
+    meter: Meter = None, config: ConfigPath = _DEFAULT_CONFIG, as_json: AsJson = False, lang: Lang = None
 ) -> None:
     """The newest reading of every meter."""
     configuration = load(config, _language(lang))
@@ -98,7 +98,7 @@ def latest(
         for one in configuration.queries().latest(meter)
     ]
     shown = ("meter", "measured_at", "active_power", "voltage_l1", "current_l1", "active_energy_import")
-    _show(rows, shown, as_json)
+    _show(rows, shown, as_json, configuration)
 
 
 @query.command("load-curve")
@@ -116,13 +116,13 @@ def load_curve(
     span = _span(configuration, since, until)
     points = configuration.queries().load_curve(meter, *span, step * 60_000)
     rows = [{**asdict(point), "at": iso(point.at)} for point in points]
-    _show(rows, ("at", "mean_kw", "lowest_kw", "highest_kw", "readings"), as_json)
+    _show(rows, ("at", "mean_kw", "lowest_kw", "highest_kw", "readings"), as_json, configuration)
 
 
 @query.command()
 def energy(
-    config: ConfigPath = _DEFAULT_CONFIG,
     meter: Meter = None,
+    config: ConfigPath = _DEFAULT_CONFIG,
     since: Since = None,
     until: Until = None,
     as_json: AsJson = False,
@@ -149,13 +149,18 @@ def energy(
                 "failures": round(values.get("failures", 0)),
             }
         )
-    _show(rows, ("meter", "day", "sharp", "peak", "flat", "valley", "total", "maximum_demand_kw", "coverage"), as_json)
+    _show(
+        rows,
+        ("meter", "day", "sharp", "peak", "flat", "valley", "total", "maximum_demand_kw", "coverage"),
+        as_json,
+        configuration,
+    )
 
 
 @query.command()
 def events(
-    config: ConfigPath = _DEFAULT_CONFIG,
     meter: Meter = None,
+    config: ConfigPath = _DEFAULT_CONFIG,
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind, for example current_loss.")] = None,
     since: Since = None,
     until: Until = None,
@@ -170,7 +175,8 @@ def events(
         return
     for event in found:
         data = event["data"]
-        typer.echo(f"{event['time']}  {data['meter']}  {data['kind']} {data['lifecycle']}  score {data['score']:.2f}")
+        time = _cell(event["time"], _zone(configuration))
+        typer.echo(f"{time}  {data['meter']}  {data['kind']} {data['lifecycle']}  score {data['score']:.2f}")
         typer.echo(f"    {data['evidence']['sentence'][_language(lang)]}")
     if not found:
         typer.echo("-")
@@ -181,7 +187,7 @@ def sequence(config: ConfigPath = _DEFAULT_CONFIG, as_json: AsJson = False, lang
     """How far each gateway's rounds are committed, and what was lost."""
     configuration = load(config, _language(lang))
     rows = read_sequence(configuration.state)
-    _show(rows, ("gateway", "epoch", "seq", "rounds", "rounds_lost", "rows_lost", "skipped"), as_json)
+    _show(rows, ("gateway", "epoch", "seq", "rounds", "rounds_lost", "rows_lost", "skipped"), as_json, configuration)
 
 
 @cli.command("quarantine")
@@ -204,7 +210,7 @@ def list_quarantine(config: ConfigPath = _DEFAULT_CONFIG, as_json: AsJson = Fals
         ]
     finally:
         checkpoint.close()
-    _show(rows, ("n", "kind", "origin", "first_at", "times", "bytes", "reason"), as_json)
+    _show(rows, ("n", "kind", "origin", "first_at", "times", "bytes", "reason"), as_json, configuration)
 
 
 @cli.command()
@@ -219,9 +225,14 @@ def replay(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
 
 def _span(configuration: Configuration, since: str | None, until: str | None) -> tuple[int, int]:
     """Instants in ms; a day means its midnight at the (first) site."""
-    site = next(iter(configuration.registry.sites.values()), None)
-    zone = ZoneInfo(site.timezone) if site else ZoneInfo("UTC")
+    zone = _zone(configuration)
     return _instant(since, zone, 0), _instant(until, zone, _FOREVER_MS)
+
+
+def _zone(configuration: Configuration) -> ZoneInfo:
+    """The zone of the (first) site."""
+    site = next(iter(configuration.registry.sites.values()), None)
+    return ZoneInfo(site.timezone if site else "UTC")
 
 
 def _instant(text: str | None, zone: ZoneInfo, default: int) -> int:
@@ -240,21 +251,25 @@ def _instant(text: str | None, zone: ZoneInfo, default: int) -> int:
     return round(moment.astimezone(UTC).timestamp() * 1000)
 
 
-def _show(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], as_json: bool) -> None:
+def _show(
+    rows: Sequence[Mapping[str, Any]], columns: Iterable[str], as_json: bool, configuration: Configuration
+) -> None:
     if as_json:
         typer.echo(json.dumps(list(rows), ensure_ascii=False))
         return
-    names = list(columns)
-    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    names, zone = list(columns), _zone(configuration)
+    cells = [[_cell(row.get(name), zone) for name in names] for row in rows]
     widths = [max([len(name)] + [len(row[i]) for row in cells]) for i, name in enumerate(names)]
     typer.echo("  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip())
     for row in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, zone: ZoneInfo) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str) and value.endswith("Z") and "T" in value:  # people read local time, machines UTC
+        return datetime.fromisoformat(value).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

@@ -165,7 +165,7 @@ class Pipeline:
                 reason = f"the body says gateway {decoded.gateway}, the topic says {gateway}"
         except DecodeError as error:
             reason = str(error)
-        verdict = self._sequence.judge(gateway, envelope, content.first if isinstance(content, Gap) else None)
+        verdict = self._sequence.judge(gateway, envelope, content if isinstance(content, Gap) else None)
         if verdict is Verdict.HOLE:
             self._counters.holes += 1
             if self._may_ask(key):
@@ -176,7 +176,7 @@ class Pipeline:
             log.warning("poison quarantined", gateway=gateway, seq=envelope.seq, why=reason)
             admitted.refused.append(Refused("message", gateway, reason, arrival.payload))
         elif isinstance(content, Gap):
-            self._lose(content, envelope)
+            self._lose(content)
         else:
             admitted.rounds.append(content)
 
@@ -190,10 +190,7 @@ class Pipeline:
         self._asked[key] = (seq, now)
         return True
 
-    def _lose(self, gap: Gap, envelope: Envelope) -> None:
-        mark = self._sequence.mark(gap.gateway, envelope.epoch)
-        if mark is not None:
-            mark.rows_lost += gap.rows
+    def _lose(self, gap: Gap) -> None:
         self._counters.rounds_lost += gap.last - gap.first + 1
         self._counters.rows_lost += gap.rows
         log.error("rounds lost", gateway=gap.gateway, first=gap.first, last=gap.last, rows=gap.rows, why=gap.reason)

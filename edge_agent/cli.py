@@ -18,7 +18,7 @@ from edge_agent.drivers.driver import ReadFailure, Reading, Reason
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.errors import NoSpool
 from edge_agent.signals import set_up_log
-from edge_agent.spool.spool import SpoolState, read_state
+from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
 from metering.clock import Clock, SystemClock, clock_from
 from metering.codec import epoch_text

@@ -265,7 +265,8 @@ class MarkedTree:
             absent = error["loc"][-1]
             return Problem.at(self.nearest(path), (*path, absent), words["missing"])
         template = _ZH_MESSAGES.get(kind) if self.lang == "zh" else None
-        text = template.format(**error.get("ctx", {})) if template else error["msg"].removeprefix("Value error, ")
+        context = {key: str(value).replace(" or ", "、") for key, value in error.get("ctx", {}).items()}
+        text = template.format(**context) if template else error["msg"].removeprefix("Value error, ")
         value = error["input"]
         got = "" if isinstance(value, dict | list | BaseModel) or not path else words["got"].format(_shown(value))
         return Problem.at(self.nearest(path), path, text + got)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from metering.codec import Envelope
+from metering.round import Gap
 
 
 class Verdict(Enum):
@@ -58,8 +59,8 @@ class Sequence:
         """All marks."""
         return [(gateway, epoch, mark) for (gateway, epoch), mark in self._marks.items()]
 
-    def judge(self, gateway: str, envelope: Envelope, first: int | None = None) -> Verdict:
-        """Judge a message that covers ``first`` … ``envelope.seq`` (``first`` only for a gap) and move the mark."""
+    def judge(self, gateway: str, envelope: Envelope, gap: Gap | None = None) -> Verdict:
+        """Judge a round, or a gap that covers several numbers, and move the mark."""
         mark = self._marks.get((gateway, envelope.epoch))
         if mark is None:
             mark = self._marks[gateway, envelope.epoch] = Mark(envelope.oldest - 1)
@@ -68,12 +69,14 @@ class Sequence:
             mark.seq = envelope.oldest - 1
         if envelope.seq <= mark.seq:
             return Verdict.DUPLICATE
-        start = envelope.seq if first is None else first
+        start = envelope.seq if gap is None else gap.first
         if start > mark.seq + 1:
             return Verdict.HOLE
-        if first is None:
+        if gap is None:
             mark.rounds += 1
-        else:
-            mark.rounds_lost += envelope.seq - mark.seq
+        else:  # a gap that has grown since it was first sent counts with what is new of it
+            new = envelope.seq - mark.seq
+            mark.rounds_lost += new
+            mark.rows_lost += gap.rows * new // (gap.last - gap.first + 1)
         mark.seq = envelope.seq
         return Verdict.ADMIT

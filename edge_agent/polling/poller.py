@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from edge_agent.errors import DiskFull
 from edge_agent.polling.agenda import Errand
@@ -67,7 +68,7 @@ class Poller:
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
             doubts = self._truth.judge(row.meter, row.values)
-            gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values))
+            gathering.add(replace(row, quality=row.quality | doubts) if doubts else row)
             if gathering.complete:
                 done.set()
 

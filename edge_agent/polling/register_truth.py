@@ -38,14 +38,15 @@ class RegisterTruth:
         quality = Quality(0)
         for quantity, value in values.items():
             if value is not None and QUANTITIES[quantity].kind is Kind.REGISTER:
-                quality |= self._judge(meter, quantity, value)
+                doubt = self._judge(meter, quantity, value)
+                quality = quality | doubt if doubt else quality
         return quality
 
-    def _judge(self, meter: str, quantity: str, value: float) -> Quality:
+    def _judge(self, meter: str, quantity: str, value: float) -> Quality | None:
         known = self._registers.setdefault((meter, quantity), _Register(value))
         if value >= known.good:
             known.good, known.doubts = value, 0
-            return Quality(0)
+            return None
         known.doubts = known.doubts + 1 if known.doubts and value >= known.doubted else 1
         known.doubted = value
         if known.doubts >= BELIEVED_AFTER and value > 0:

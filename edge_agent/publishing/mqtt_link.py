@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.errors import AccessRefused, LinkLost

@@ -36,11 +36,11 @@ from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.signals import log
 from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
 from edge_agent.spool.salvage import salvage
+from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.codec import encode_body
 from metering.round import Gap, Round
 from metering.settings import Duration, Settings
 
-_PAGE: Final = 4096
 _SPARE_PAGES: Final = 8  # inner pages of the tree, meta, and what a gap needs
 _EVICT_BATCH: Final = 4
 _TRIM_EVERY: Final = 16  # rounds between two looks at what may be trimmed
@@ -84,20 +84,6 @@ class SpooledItem:
     body: bytes  # what metering.codec.encode_packed takes
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolState:
-    """How full the spool is and how far it has got."""
-
-    epoch: int
-    oldest: int  # oldest number held; equals next_seq if the spool is empty
-    next_seq: int
-    acknowledged: int
-    unacknowledged: int  # items
-    oldest_unacknowledged_at: int | None  # ms since 1970 UTC
-    share: float  # of the page cap
-    evicted_rows: int
-
-
 class Spool:
     """The spool of one gateway. Safe to call from several threads."""
 
@@ -109,7 +95,7 @@ class Spool:
         """
         self.path = path
         self._gateway = gateway
-        self._max_pages = max(max_bytes // _PAGE, 4 * _SPARE_PAGES)
+        self._max_pages = max(max_bytes // PAGE_BYTES, 4 * _SPARE_PAGES)
         self._keep_ms = keep_acknowledged_ms
         self._lock = threading.RLock()
         self._appended = 0
@@ -156,13 +142,13 @@ class Spool:
     def oldest(self) -> int:
         """The oldest number held; the next to be given out if there is none."""
         with self._lock:
-            return self._healing(lambda: _oldest(self._db))
+            return self._healing(lambda: oldest_of(self._db))
 
     def state(self) -> SpoolState:
         """A summary."""
         with self._lock:
             return self._healing(
-                lambda: _state(self._db, self.epoch, self._acknowledged, self._evicted_rows, self._max_pages)
+                lambda: state_of(self._db, self.epoch, self._acknowledged, self._evicted_rows, self._max_pages)
             )
 
     def close(self) -> None:
@@ -184,7 +170,7 @@ class Spool:
     def _open_once(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
-            db.execute(f"PRAGMA page_size={_PAGE}")
+            db.execute(f"PRAGMA page_size={PAGE_BYTES}")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA wal_autocheckpoint=64")
@@ -217,7 +203,7 @@ class Spool:
             saved = 0
             db.execute("BEGIN IMMEDIATE")
             for item in salvage(aside):
-                self._make_room(len(item.body) // _PAGE + 2, item.polled_at)
+                self._make_room(len(item.body) // PAGE_BYTES + 2, item.polled_at)
                 _insert(db, item.rows, item.body, item.polled_at)
                 saved += 1
             db.execute("COMMIT")
@@ -266,7 +252,7 @@ class Spool:
             self._appended += 1
             if self._appended % _TRIM_EVERY == 0:
                 self._trim(now_ms)
-            self._make_room(len(body) // _PAGE + 2, now_ms)
+            self._make_room(len(body) // PAGE_BYTES + 2, now_ms)
             seq = _insert(self._db, rows, body, now_ms)
             self._remember()
             self._db.execute("COMMIT")
@@ -282,7 +268,7 @@ class Spool:
         )
 
     def _make_room(self, pages: int, now_ms: int) -> None:
-        while _used_pages(self._db) + pages + _SPARE_PAGES > self._max_pages:
+        while used_pages_of(self._db) + pages + _SPARE_PAGES > self._max_pages:
             oldest = [
                 Held(first, seq, rows, bool(gap))
                 for first, seq, rows, gap in self._db.execute(
@@ -325,7 +311,7 @@ class Spool:
         return SpooledItem(gap.first, gap.seq, gap.rows, polled_at, body)
 
     def _last_seq(self) -> int:
-        return _next_seq(self._db) - 1
+        return next_seq_of(self._db) - 1
 
     def _new_epoch(self) -> None:
         self.epoch = secrets.randbits(64)
@@ -335,55 +321,10 @@ class Spool:
         _write(self._db, {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows)})
 
 
-def read_state(path: Path, max_bytes: int) -> SpoolState:
-    """Look at a spool without touching it, while its owner may be running.
-
-    Raises:
-        NoSpool: there is no such file, or it is no spool.
-    """
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-    except sqlite3.Error as error:
-        raise NoSpool(f"{path}: {error}") from error
-    try:
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-        acknowledged, evicted = int(meta.get("acknowledged", 0)), int(meta.get("evicted_rows", 0))
-        return _state(db, int(meta["epoch"], 16), acknowledged, evicted, max(max_bytes // _PAGE, 1))
-    except (sqlite3.Error, KeyError, ValueError) as error:
-        raise NoSpool(f"{path}: {error}") from error
-    finally:
-        db.close()
-
-
 def _check(db: sqlite3.Connection) -> None:
     """One pass over the file, so that damage shows at the start and not in an outage."""
     if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("the file is damaged")
-
-
-def _state(db: sqlite3.Connection, epoch: int, acknowledged: int, evicted_rows: int, max_pages: int) -> SpoolState:
-    waiting, since = db.execute(
-        "SELECT count(*), (SELECT polled_at FROM item WHERE seq > ?1 ORDER BY seq LIMIT 1) FROM item WHERE seq > ?1",
-        (acknowledged,),
-    ).fetchone()
-    share = min(_used_pages(db) / max_pages, 1.0)
-    return SpoolState(epoch, _oldest(db), _next_seq(db), acknowledged, waiting, since, share, evicted_rows)
-
-
-def _oldest(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT first FROM item ORDER BY seq LIMIT 1").fetchone()
-    return int(row[0]) if row else _next_seq(db)
-
-
-def _next_seq(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
-    return int(row[0]) + 1 if row else 1
-
-
-def _used_pages(db: sqlite3.Connection) -> int:
-    pages: int = db.execute("PRAGMA page_count").fetchone()[0]
-    free: int = db.execute("PRAGMA freelist_count").fetchone()[0]
-    return pages - free
 
 
 def _write(db: sqlite3.Connection, meta: dict[str, str]) -> None:

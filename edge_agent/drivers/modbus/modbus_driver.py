@@ -108,7 +108,7 @@ class ModbusDriver:
         values: dict[str, float | None] = {}
         failure: ReadFailure | None = None
         answers = 0
-        quality = GOOD
+        dropped = False
         asks = self._plan(meter, quantities)
         for ask in asks:
             words = await self._link.read(self._meters[meter].unit, self._meters[meter].profile.function, ask.block)
@@ -118,24 +118,25 @@ class ModbusDriver:
                     continue
                 break
             answers += 1
-            quality |= self._take(meter, ask, words, values)
+            dropped = self._take(meter, ask, words, values) or dropped
         if failure is not None and not answers:
             return failure
         missing = (quantities & self.offers(meter)) - values.keys()
         values |= dict.fromkeys(missing)
+        quality = Quality.OUT_OF_RANGE if dropped else GOOD
         if None in values.values():
             quality |= Quality.PARTIAL
         return Reading(self._clock.now_ms(), values, quality, len(asks))
 
-    def _take(self, meter: str, ask: _Ask, words: list[int], values: dict[str, float | None]) -> Quality:
-        quality = GOOD
+    def _take(self, meter: str, ask: _Ask, words: list[int], values: dict[str, float | None]) -> bool:
+        """Decode one answer; whether a value had to be dropped."""
+        dropped = False
         order = self._meters[meter].profile.word_order
         for item in ask.items:
             value = decode(words[item.offset : item.offset + item.count], order, item.conversion, item.ratio)
             values[item.conversion.quantity] = value.number
-            if value.dropped:
-                quality |= Quality.OUT_OF_RANGE
-        return quality
+            dropped = dropped or value.dropped
+        return dropped
 
     def _plan(self, meter: str, quantities: frozenset[str]) -> tuple[_Ask, ...]:
         """Planned once for each meter and rate group, then remembered."""

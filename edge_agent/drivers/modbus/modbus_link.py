@@ -73,17 +73,18 @@ class ModbusTcpLink:
         """Ask one unit for one block; exactly ``block.count`` registers, or why not."""
         if self._client is None:
             return ReadFailure(Reason.LINK_LOST, "not connected")
-        where = f"unit {unit}, registers {block.address:#06x}+{block.count}"
         try:
             answer = await self._ask(self._client, unit, function, block)
         except (ModbusException, OSError) as error:
             lost = isinstance(error, ConnectionException | OSError) or not self.connected
-            return ReadFailure(Reason.LINK_LOST, str(error)) if lost else ReadFailure(Reason.SILENT, where)
+            return (
+                ReadFailure(Reason.LINK_LOST, str(error)) if lost else ReadFailure(Reason.SILENT, _where(unit, block))
+            )
         if isinstance(answer, ExceptionResponse):
             code = answer.exception_code
-            return ReadFailure(Reason.EXCEPTION, f"exception {code} from {where}", code)
+            return ReadFailure(Reason.EXCEPTION, f"exception {code} from {_where(unit, block)}", code)
         if answer.isError() or len(answer.registers) != block.count:
-            return ReadFailure(Reason.GARBLED, f"{len(answer.registers)} registers from {where}")
+            return ReadFailure(Reason.GARBLED, f"{len(answer.registers)} registers from {_where(unit, block)}")
         return list(answer.registers)
 
     async def _ask(self, client: AsyncModbusTcpClient, unit: int, function: int, block: Span) -> ModbusPDU:
@@ -111,3 +112,7 @@ class ModbusTcpLink:
             return ReadFailure(Reason.UNREACHABLE, f"{host}:{port}")
         writer.close()
         return ReadFailure(Reason.UNREACHABLE, f"{host}:{port} took the second call only")
+
+
+def _where(unit: int, block: Span) -> str:
+    return f"unit {unit}, registers {block.address:#06x}+{block.count}"

@@ -13,7 +13,8 @@ import pytest
 from spool_writer import NOW, a_round
 
 from edge_agent.errors import DiskFull, NoSpool
-from edge_agent.spool.spool import Spool, read_state
+from edge_agent.spool.spool import Spool
+from edge_agent.spool.state import read_state
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Gap
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,7 +25,7 @@ def brute_force(readings: list[Reading], zone: ZoneInfo) -> dict[date, dict[str,
     """Walk every interval minute by minute in exact arithmetic."""
     tariff = tariffs()["illustrative"]
     days: dict[date, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-    for (t0, e0), (t1, e1) in zip(readings, readings[1:], strict=False):
+    for (t0, e0), (t1, e1) in pairwise(readings):
         rate = Fraction(e1 - e0, t1 - t0)
         at = t0
         while at < t1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.events.event import Event
 from metering.round import Round
-from tests.support.engines import all_checks, engine, judge, registry
+from tests.support.engines import all_checks, engine, judge, registry, tariffs
 from tests.support.rounds import MINUTE, T0, make_round, plausible
 
 GATEWAYS = {"gw-a": ["a-1", "a-2", "a-3"], "gw-b": ["b-1"], "gw-c": ["c-1", "c-2"]}
@@ -55,8 +56,8 @@ def snapshots(judging: Engine) -> dict[str, bytes]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), st.data())
-def test_grouping_repetition_and_restarts_change_nothing(seed: int, data: st.DataObject) -> None:
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_grouping_repetition_and_restarts_change_nothing(seed: int, grouping: int) -> None:
     rounds = rounds_of(seed, 60)
     plain = engine(registry(METERS))
     expected: list[Event] = []
@@ -67,13 +68,14 @@ def test_grouping_repetition_and_restarts_change_nothing(seed: int, data: st.Dat
     judging = engine(registry(METERS))
     events: list[Event] = []
     at = dict.fromkeys(GATEWAYS, 0)
+    rng = random.Random(grouping)
     while any(at[gateway] < 60 for gateway in GATEWAYS):
         commit: list[Round] = []
-        for gateway in data.draw(st.permutations(list(GATEWAYS))):
-            n = data.draw(st.integers(0, 12))
+        for gateway in rng.sample(list(GATEWAYS), len(GATEWAYS)):
+            n = rng.randint(0, 12)
             commit += rounds[gateway][at[gateway] : at[gateway] + n]
             at[gateway] = min(60, at[gateway] + n)
-        if commit and data.draw(st.booleans()):
+        if commit and rng.random() < 0.7:
             events += judge(judging, commit).events
         elif commit:  # the process dies before the commit and starts from what was committed
             saved = snapshots(judging)
@@ -101,8 +103,8 @@ def test_rounds_that_were_judged_already_change_nothing() -> None:
     outcome = judge(judging, rounds[10:30])
 
     assert outcome.events == []
-    assert judging.snapshot("gw-a")[:0] == before[:0]
-    assert judge(judging, rounds[39:]).events == []
+    after = judging.snapshot("gw-a")
+    assert _but_for_counts(after) == _but_for_counts(before)
 
 
 class Broken:
@@ -149,17 +151,15 @@ def test_a_check_that_was_switched_off_stays_off_over_a_restart_but_not_over_an_
     same.restore("gw-b", snapshot)
     assert judge(same, [rounds["gw-b"][1]]).switched == []
 
-    newer = Engine(
-        Fleet(registry(METERS), judging.fleet.registry and {"illustrative": _tariff()}), (Broken(),), "test", "2"
-    )
+    newer = Engine(Fleet(registry(METERS), tariffs()), (Broken(),), "test", "2")
     newer.restore("gw-b", snapshot)
     assert len(judge(newer, [rounds["gw-b"][1]]).switched) == 1
 
 
-def _tariff() -> object:
-    from tests.support.engines import tariffs
-
-    return tariffs()["illustrative"]
+def _but_for_counts(snapshot: bytes) -> dict[str, bytes]:
+    """The state of the checks that judge; ``energy_day`` also counts how many rows came."""
+    checks = msgspec.msgpack.decode(snapshot)["checks"]
+    return {name: data for name, (_, data) in checks.items() if name != "energy_day"}
 
 
 def test_bytes_that_are_no_snapshot_are_a_value_error() -> None:

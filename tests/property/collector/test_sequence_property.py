@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from collector.ingest.sequence import Sequence, Verdict
 from metering.codec import Envelope
+from metering.round import Gap
 
 GATEWAY = "gw-1"
 
@@ -60,7 +61,11 @@ class GatewayAndCollector(RuleBasedStateMachine):
         envelope, first, gap = self.network[index] if keep else self.network.pop(index)
         before = self.sequence.mark(GATEWAY, self.epoch)
         mark_before = before.seq if before else envelope.oldest - 1
-        verdict = self.sequence.judge(GATEWAY, envelope, first if gap else None)
+        verdict = self.sequence.judge(
+            GATEWAY,
+            envelope,
+            Gap(GATEWAY, first, envelope.seq, 10 * (envelope.seq - first + 1), "evicted") if gap else None,
+        )
         if verdict is Verdict.ADMIT:
             if gap:
                 self.declared |= set(range(mark_before + 1, envelope.seq + 1))
@@ -94,6 +99,7 @@ class GatewayAndCollector(RuleBasedStateMachine):
             assert set(self.admitted) | self.declared == set(range(1, mark.seq + 1))
             assert mark.rounds == len(self.admitted)
             assert mark.rounds_lost == len(self.declared)
+            assert mark.rows_lost == 10 * len(self.declared)
             assert mark.skipped == 0
 
     @invariant()
@@ -107,7 +113,11 @@ class GatewayAndCollector(RuleBasedStateMachine):
             gap = first != last or first in self.evicted
             before = self.sequence.mark(GATEWAY, self.epoch)
             mark_before = before.seq if before else envelope.oldest - 1
-            verdict = self.sequence.judge(GATEWAY, envelope, first if gap else None)
+            verdict = self.sequence.judge(
+                GATEWAY,
+                envelope,
+                Gap(GATEWAY, first, envelope.seq, 10 * (envelope.seq - first + 1), "evicted") if gap else None,
+            )
             assert verdict is not Verdict.HOLE
             if verdict is Verdict.ADMIT:
                 if gap:
