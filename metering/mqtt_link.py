@@ -76,7 +76,7 @@ class MqttConnection:
 class MqttLink:
     """How to reach the broker."""
 
-    def __init__(self, settings: MqttSettings, identifier: str, will: Will) -> None:
+    def __init__(self, settings: MqttSettings, identifier: str, will: Will | None = None) -> None:
         """Read the secrets and certificates.
 
         Raises:
@@ -107,7 +107,7 @@ class MqttLink:
             raise LinkLost(str(error)) from error
 
     def _client(self) -> aiomqtt.Client:
-        settings, five = self._settings, self._settings.protocol == "5"
+        settings, five, will = self._settings, self._settings.protocol == "5", self._will
         return aiomqtt.Client(
             settings.host,
             settings.port,
@@ -118,7 +118,7 @@ class MqttLink:
             username=settings.username,
             password=self._password,
             keepalive=round(settings.keepalive),
-            will=aiomqtt.Will(self._will.topic, self._will.payload, qos=1, retain=True),
+            will=will and aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
             max_inflight_messages=_IN_FLIGHT,
             tls_context=self._tls,
         )

@@ -81,7 +81,7 @@ class Stack:
         else:
             settings = self.folder / "mosquitto.conf"
             settings.write_text(
-                f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n",
+                f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n",
                 encoding="utf-8",
             )
             argv = [server("mosquitto"), "-c", str(settings)]
