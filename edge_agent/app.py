@@ -18,13 +18,14 @@ from edge_agent.polling.gathering import RoundName
 from edge_agent.polling.poller import Poller
 from edge_agent.polling.rate_group import GroupSettings, share
 from edge_agent.polling.schedule import clock_is_set
-from edge_agent.publishing.mqtt_link import MqttLink, Will
 from edge_agent.publishing.publisher import Publisher
-from edge_agent.signals import Counters, log
+from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import Clock
 from metering.codec import epoch_text
 from metering.control import EdgeStatus, encode_control
+from metering.log import log
+from metering.mqtt_link import MqttLink, Will
 from metering.quantity import QUANTITIES
 from metering.topics import Topics
 

@@ -17,12 +17,12 @@ from edge_agent import config, survey
 from edge_agent.drivers.driver import ReadFailure, Reading, Reason
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.errors import NoSpool
-from edge_agent.signals import set_up_log
 from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
 from metering.clock import Clock, SystemClock, clock_from
 from metering.codec import epoch_text
 from metering.errors import StopAndFix
+from metering.log import set_up_log
 from metering.quantity import QUANTITIES
 from metering.round import Quality
 from metering.settings import language

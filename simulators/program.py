@@ -11,6 +11,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ class Program:
         if self._process is None:
             return None
         if self._process.returncode is None:
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._process.wait(), within_s)
             except TimeoutError:
@@ -85,8 +86,13 @@ class Program:
     async def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""
         if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Not through ``subprocess``: it would look whether the child has ended, and take its exit code away."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def check(self) -> None:
         """Make sure that it runs.

@@ -10,7 +10,9 @@ started again by itself. All programs are started with the folder's files only, 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import random
 import shlex
 import shutil
 import socket
@@ -29,6 +31,10 @@ from simulators.program import Program
 Kind = Literal["embedded", "servers"]
 
 READY_WITHIN_S: Final = 20.0
+
+_LOWEST_PORT: Final = 12_000
+_HIGHEST_PORT: Final = 32_000
+_next_port: Final = itertools.count(random.SystemRandom().randrange(_HIGHEST_PORT))
 
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 _INFLUX_ENVIRONMENT: Final = {
@@ -204,12 +210,17 @@ def server(name: str) -> str:
 
 
 def free_port(count: int = 1) -> int:
-    """The first of ``count`` TCP ports in a row that nobody listens on at this moment."""
+    """The first of ``count`` TCP ports in a row that nobody listens on at this moment.
+
+    Taken from below the range the kernel gives to outgoing connections, one after the other from a random start, so
+    that neither a connection nor another process of ours takes the port before its server does.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
-        if all(_is_free(port) for port in range(first, first + count)):
+        first = _LOWEST_PORT + next(_next_port) % (_HIGHEST_PORT - _LOWEST_PORT)
+        run = range(first, first + count)
+        for _ in run[1:]:
+            next(_next_port)
+        if all(_is_free(port) for port in run):
             return first
 
 

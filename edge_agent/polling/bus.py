@@ -14,8 +14,9 @@ from edge_agent.drivers.driver import Driver, ReadFailure
 from edge_agent.polling.agenda import Agenda, Errand
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Row
-from edge_agent.signals import Counters, log
+from edge_agent.signals import Counters
 from metering.clock import Clock
+from metering.log import log
 from metering.round import Quality
 
 _LINE_PAUSE_MS: Final = 2_000

@@ -15,9 +15,10 @@ from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import Gathering, RoundName, Row
 from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.polling.schedule import Schedule, Tick, clock_is_set
-from edge_agent.signals import Counters, log
+from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import Clock
+from metering.log import log
 from metering.round import FAILED
 
 _LOOK_AGAIN_S = 1.0

@@ -16,14 +16,15 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from edge_agent.errors import AccessRefused, DiskFull, LinkLost
-from edge_agent.publishing.mqtt_link import MqttConnection, MqttLink
+from edge_agent.errors import DiskFull
 from edge_agent.publishing.outbox import Outbox
-from edge_agent.signals import Counters, log
+from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool, SpooledItem
 from metering.codec import Envelope, decode_body, encode_packed, encode_plain
 from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
-from metering.errors import DecodeError
+from metering.errors import AccessRefused, DecodeError, LinkLost
+from metering.log import log
+from metering.mqtt_link import MqttConnection, MqttLink
 from metering.settings import Duration, Settings
 from metering.topics import Topics
 

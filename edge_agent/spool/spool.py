@@ -33,11 +33,11 @@ from zlib import crc32
 from pydantic import Field
 
 from edge_agent.errors import DiskFull, NoSpool
-from edge_agent.signals import log
 from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
 from edge_agent.spool.salvage import salvage
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.codec import encode_body
+from metering.log import log
 from metering.round import Gap, Round
 from metering.settings import Duration, Settings
 

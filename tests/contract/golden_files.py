@@ -8,7 +8,6 @@ from pathlib import Path
 from metering.codec import Envelope, Message, encode_body, encode_packed, encode_plain
 from metering.quantity import QUANTITIES
 from metering.round import Gap, Origin, Quality
-
 from tests.support.rounds import MINUTE, T0, make_round
 
 GOLDEN = Path(__file__).parent / "golden"

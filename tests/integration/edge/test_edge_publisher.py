@@ -10,11 +10,11 @@ import pytest
 from collector_script import TOPICS, collector_at
 from edge_servers import Broker
 
-from edge_agent.publishing.mqtt_link import MqttLink, Will
 from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.control import EdgeStatus, encode_control
+from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Gap, Origin, Round, pack
 from metering.settings import MqttSettings
 

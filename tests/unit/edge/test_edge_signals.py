@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from edge_agent.cli import cli
 from edge_agent.heartbeat import notify
-from edge_agent.signals import Counters, log, set_up_log
+from edge_agent.signals import Counters
+from metering.log import log, set_up_log
 
 
 def test_systemd_hears_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
