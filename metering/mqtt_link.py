@@ -118,7 +118,7 @@ class MqttLink:
             username=settings.username,
             password=self._password,
             keepalive=round(settings.keepalive),
-            will=will and aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
+            will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
             max_inflight_messages=_IN_FLIGHT,
             tls_context=self._tls,
         )

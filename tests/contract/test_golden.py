@@ -1,7 +1,7 @@
 """Bytes that have left a gateway once must decode for ever, to the same readings.
 
-Each ``golden/<name>.bin`` is a message as an earlier program wrote it, ``<name>.json`` what it says. A file here is never
-changed and never removed; a new form of message adds a file (``python -m tests.contract.golden_files NAME``).
+Each ``golden/<name>.bin`` is a message as an earlier program wrote it, ``<name>.json`` what it says. A file here is
+never changed and never removed; a new form of message adds a file (``python -m tests.contract.golden_files``).
 """
 
 from __future__ import annotations
