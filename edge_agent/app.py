@@ -21,7 +21,8 @@ from edge_agent.polling.schedule import clock_is_set
 from edge_agent.publishing.publisher import Publisher
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
-from metering.clock import Clock
+from edge_agent.synchronisation import kernel_synchronised, simulated_synchronised
+from metering.clock import Clock, SystemClock
 from metering.codec import epoch_text
 from metering.control import EdgeStatus, encode_control
 from metering.log import log
@@ -71,6 +72,7 @@ class Gateway:
         """
         self._settings = settings
         self._clock = clock
+        self._synchronised = kernel_synchronised if isinstance(clock, SystemClock) else simulated_synchronised
         self._counters = Counters()
         self._stop = asyncio.Event()
         topics = Topics(settings.mqtt.prefix)
@@ -119,7 +121,7 @@ class Gateway:
         asks = asks_of(self._settings, group, drivers)
         name = round_name(self._settings, group, asks)
         by_bus = {self._buses[bus]: on_bus for bus, on_bus in asks.items()}
-        return Poller(name, by_bus, self.spool, self._clock, self._counters, self._publisher.wake)
+        return Poller(name, by_bus, self.spool, self._clock, self._synchronised, self._counters, self._publisher.wake)
 
     async def _status(self) -> EdgeStatus:
         state = await asyncio.to_thread(self.spool.state)
@@ -136,7 +138,7 @@ class Gateway:
             state.oldest_unacknowledged_at,
             round(state.share, 4),
             state.evicted_rows + self._counters.rows_lost,
-            clock_is_set(now),
+            clock_is_set(now) and self._synchronised() is not False,
             len(self._settings.meters),
             tuple(failing),
         )

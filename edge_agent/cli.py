@@ -29,7 +29,6 @@ from metering.settings import language
 
 _FAILED_LIVE: Final = 1
 _WRONG_CONFIG: Final = 2
-_REQUEST_MS: Final = 20  # what the plan assumes for one request over TCP
 _WRONG_MAP_CODES: Final = (1, 2, 3)
 _NO_ANSWER_BEHIND: Final = (10, 11)
 _EXCEPTIONS: Final = {
@@ -85,8 +84,7 @@ def check(
     for group in survey.plan_of(settings, SystemClock()):
         typer.echo(say["plan group"].format(group.group, group.every_s, group.meters, group.quantities))
         for bus in group.buses:
-            share = bus.requests * _REQUEST_MS / (group.every_s * 10)
-            typer.echo(say["plan bus"].format(bus.bus, bus.meters, bus.requests, bus.octets, share))
+            typer.echo(say["plan bus"].format(bus.bus, bus.meters, bus.requests, bus.registers, bus.octets))
         typer.echo(say["plan message"].format(group.message_octets))
     if not live:
         typer.echo(say["checked"])

@@ -28,6 +28,7 @@ class BusPlan:
     bus: str
     meters: int
     requests: int
+    registers: int
     octets: int
 
 
@@ -63,7 +64,8 @@ def _group_plan(settings: GatewaySettings, group: GroupSettings, drivers: dict[s
     buses = []
     for bus, on_bus in asks.items():
         costs = [drivers[bus].cost(meter, wanted) for meter, wanted in on_bus]
-        buses.append(BusPlan(bus, len(on_bus), sum(c.requests for c in costs), sum(c.octets for c in costs)))
+        requests, registers, octets = (sum(part) for part in zip(*costs, strict=True))
+        buses.append(BusPlan(bus, len(on_bus), requests, registers, octets))
     name = round_name(settings, group, asks)
     meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
     sample = Gathering(name, Schedule(group.period_ms).next(now), meters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from metering.round import Quality
 
@@ -66,11 +66,11 @@ class ReadFailure:
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What reading one meter once puts on the line."""
 
     requests: int
+    registers: int  # used or not
     octets: int  # questions and answers together
 
 

@@ -1,6 +1,7 @@
 """One rate group: waits for its ticks, sends the buses on their errands, spools the rounds.
 
 When the disk takes a round no longer, the round is lost and counted, and polling goes on: meters do not wait.
+While the gateway is not sure of the time, its rows say so and are sent all the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from edge_agent.drivers.driver import GOOD
 from edge_agent.errors import DiskFull
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
@@ -19,7 +21,7 @@ from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import Clock
 from metering.log import log
-from metering.round import FAILED
+from metering.round import FAILED, Quality
 
 _LOOK_AGAIN_S = 1.0
 
@@ -33,6 +35,7 @@ class Poller:
         asks: Mapping[Bus, Sequence[tuple[str, frozenset[str]]]],
         spool: Spool,
         clock: Clock,
+        synchronised: Callable[[], bool | None],
         counters: Counters,
         spooled: Callable[[], None],
     ) -> None:
@@ -43,9 +46,11 @@ class Poller:
         self._truth = RegisterTruth()
         self._spool = spool
         self._clock = clock
+        self._synchronised = synchronised
         self._counters = counters
         self._spooled = spooled
         self._disk_full = False
+        self._unsynchronised = GOOD  # the bit of all rows while the gateway does not know the time
         self.failing: dict[str, bool] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -55,6 +60,7 @@ class Poller:
         async with asyncio.TaskGroup() as late:
             while not await self._reached(tick.starts_at, stop):
                 self._counters.ticks_skipped += tick.skipped
+                self._look_at_the_clock()
                 gathering, done = self._send_out(tick)
                 await self._reached(tick.closes_at, stop, done)
                 await self._keep(gathering)
@@ -65,10 +71,11 @@ class Poller:
     def _send_out(self, tick: Tick) -> tuple[Gathering, asyncio.Event]:
         gathering = Gathering(self._name, tick, self._meters)
         done = asyncio.Event()
+        unsynchronised = self._unsynchronised
 
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
-            doubts = self._truth.judge(row.meter, row.values)
+            doubts = self._truth.judge(row.meter, row.values) | unsynchronised
             gathering.add(replace(row, quality=row.quality | doubts) if doubts else row)
             if gathering.complete:
                 done.set()
@@ -105,6 +112,14 @@ class Poller:
             log.error("clock_unset", why="readings without a time are worth nothing; waiting for the clock")
         while not clock_is_set(self._clock.now_ms()) and not stop.is_set():
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _look_at_the_clock(self) -> None:
+        now = Quality.CLOCK_UNSYNCHRONISED if self._synchronised() is False else GOOD
+        if now and not self._unsynchronised:
+            log.warning("clock_unsynchronised", group=self._name.group, why="nothing keeps the system's clock right")
+        elif self._unsynchronised and not now:
+            log.info("clock_synchronised", group=self._name.group)
+        self._unsynchronised = now
 
     async def _reached(self, at_ms: int, stop: asyncio.Event, done: asyncio.Event | None = None) -> bool:
         """Wait for an instant, or for ``done``; ``True`` if ``stop`` came."""

@@ -19,8 +19,7 @@ import yaml
 
 from simulators.program import Program
 from simulators.stack import script
-from tests.support.ports import quiet_port
-from tests.support.servers import Influxd, Mosquitto, wait_for_port
+from tests.support.servers import Influxd, Mosquitto, free_port, wait_for_port
 from tests.support.waiting import until
 
 
@@ -36,7 +35,7 @@ class Central:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.broker = Mosquitto(self.folder / "broker", quiet_port())
+        self.broker = Mosquitto(self.folder / "broker", free_port())
         self.config = self.folder / "collector.yaml"
         self.state = self.folder / "state.db"
         self.readings = self.folder / "readings.db"

@@ -98,10 +98,10 @@ class ModbusDriver:
         return self._meters[meter].profile.quantities
 
     def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
-        """Requests and octets of one read."""
+        """Requests, registers and octets of one read."""
         asks = self._plan(meter, quantities)
-        octets = sum(_ASK_OCTETS + _ANSWER_OCTETS + 2 * ask.block.count for ask in asks)
-        return Cost(len(asks), octets)
+        registers = sum(ask.block.count for ask in asks)
+        return Cost(len(asks), registers, len(asks) * (_ASK_OCTETS + _ANSWER_OCTETS) + 2 * registers)
 
     async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Ask for every block that holds one of the quantities."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from edge_agent.drivers.modbus.read_plan import Limits, Span
 from edge_agent.drivers.modbus.registers import WIDTH, Conversion, RegisterType, WordOrder
+from edge_agent.words import words
 from metering.quantity import QUANTITIES
-from metering.settings import Language, Settings, load_file
+from metering.settings import Language, Loaded, Problem, Settings, load_file
 
 
 class ProfileRegister(Settings):
@@ -28,13 +28,6 @@ class ProfileRegister(Settings):
     invalid: tuple[int, ...] = Field((), description="Raw integers that mean that there is no reading.")
     minimum: float | None = Field(None, description="Lowest credible value in our unit, before CT and PT ratio.")
     maximum: float | None = Field(None, description="Highest credible value in our unit, before CT and PT ratio.")
-
-    @field_validator("quantity")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in QUANTITIES:
-            raise PydanticCustomError("quantity", "unknown quantity")
-        return name
 
     @property
     def span(self) -> Span:
@@ -67,18 +60,6 @@ class Profile(Settings):
     blocks: BlockLimits = Field(BlockLimits(), description="What the meter takes as one read.")
     registers: tuple[ProfileRegister, ...] = Field(max_length=64, description="The map.")
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        names = [register.quantity for register in self.registers]
-        for name in {name for name in names if names.count(name) > 1}:
-            raise PydanticCustomError("profile", "the quantity {name} stands twice in the map", {"name": name})
-        ordered = sorted(self.registers, key=lambda register: register.address)
-        for before, after in pairwise(ordered):
-            if before.span.end > after.address:
-                pair = {"one": before.quantity, "other": after.quantity}
-                raise PydanticCustomError("profile", "the registers of {one} and {other} overlap", pair)
-        return self
-
     @property
     def limits(self) -> Limits:
         """What the read plan must respect."""
@@ -96,4 +77,26 @@ def load_profile(path: Path, lang: Language = "en") -> Profile:
     Raises:
         ConfigError: every mistake of the file.
     """
-    return load_file(path, Profile, lang)
+    return load_file(path, Profile, lang, lambda loaded: _mistakes(loaded, lang))
+
+
+def _mistakes(loaded: Loaded[Profile], lang: Language) -> list[Problem]:
+    """Quantities that are unknown or stand twice, registers that overlap."""
+    say = words(lang)
+    registers = loaded.value.registers
+    problems: list[Problem] = []
+    if not registers:
+        problems.append(loaded.problem(("registers",), say["none"]))
+    first: dict[str, int] = {}
+    for i, register in enumerate(registers):
+        name = register.quantity
+        if name not in QUANTITIES:
+            problems.append(loaded.problem(("registers", i, "quantity"), say["no such quantity"].format(name)))
+        if first.setdefault(name, i) != i:
+            problems.append(loaded.problem(("registers", i, "quantity"), say["register twice"].format(name)))
+    ordered = sorted(range(len(registers)), key=lambda i: registers[i].address)
+    for before, after in pairwise(ordered):
+        if registers[before].span.end > registers[after].address:
+            pair = registers[after].quantity, registers[before].quantity
+            problems.append(loaded.problem(("registers", after, "address"), say["registers overlap"].format(*pair)))
+    return problems

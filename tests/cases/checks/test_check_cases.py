@@ -1,9 +1,9 @@
 """A folder is a case: what a meter shows, told in spans, and what the checks say about it.
 
 ``case.yaml`` lists spans of constant readings. A value holds until a later span changes it; power follows from
-voltage, current and power factor unless it is given; the register follows power, times ``register_share``. ``gap`` means
-that the meter was not read. ``expected`` lists every event, in order: lifecycle, kind, part, and the instant at which
-the condition started (opened) or ended (closed).
+voltage, current and power factor unless it is given; the register follows power, times ``register_share``.
+``gap`` means that the meter was not read. ``expected`` lists every event, in order: lifecycle, kind, part, and the
+instant at which the condition started (opened) or ended (closed).
 """
 
 from __future__ import annotations
