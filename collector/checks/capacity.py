@@ -62,7 +62,6 @@ class Capacity:
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
         """Integrate apparent power; judge a block when it ends."""
-        state = state.copy()
         kva = _apparent(frame)
         last_at, last_kva = state[3], state[4]
         usable = ~np.isnan(kva) & ~(frame.at <= last_at)
@@ -107,9 +106,9 @@ class Capacity:
             at = len(_BASE) + i * _PER_CONDITION
             own = state[at : at + _PER_CONDITION, rows]
             readings = self._limits.blocks if blocks > 1 else 1
+            was_open = ~np.isnan(own[2])
             latched = latch(own[:3], start, trigger, over, known, delay_ms=0, readings=readings)
-            own[3:] = _tally(own, latched.started_at, trigger & known, value)
-            own[:3] = latched.state
+            own[3:] = _tally(own, was_open | ~np.isnan(latched.started_at), trigger & known, value)
             for n in np.flatnonzero(latched.opened | latched.closed):
                 findings.append(
                     self._finding(
@@ -201,11 +200,11 @@ def _approved(fleet: Fleet, slots: Rows, start: Floats) -> Floats:
     return found
 
 
-def _tally(own: Floats, started_at: Floats, above: Mask, value: Floats) -> Floats:
-    """Peak and blocks above the limit since the condition started; empty while it does not hold."""
-    _, _, opened_at, peak, blocks = own
-    counting = above | ~np.isnan(opened_at)
-    running = ~np.isnan(peak) & (~np.isnan(opened_at) | ~np.isnan(started_at))
+def _tally(own: Floats, holding: Mask, above: Mask, value: Floats) -> Floats:
+    """Peak and blocks above the limit since the condition started; empty where it does not hold."""
+    peak, blocks = own[3], own[4]
+    running = holding & ~np.isnan(peak)
     peak = np.where(above, np.fmax(np.where(running, peak, 0.0), value), peak)
     blocks = np.where(above, np.where(running, blocks, 0.0) + 1, blocks)
-    return np.stack([np.where(counting, peak, np.nan), np.where(counting, blocks, np.nan)])
+    kept = above | holding
+    return np.stack([np.where(kept, peak, np.nan), np.where(kept, blocks, np.nan)])

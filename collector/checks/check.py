@@ -1,8 +1,8 @@
 """What a check is: a pure step over one frame, with its state as an argument.
 
-``step`` gets the frame, what the registry says (``Fleet``) and the state of the frame's slots, one row a field.
-It returns the new state, what it found and what it measured. No clock, no I/O, no logging; all limits are
-settings with their provenance: [FW] public terminal firmware, [OURS] our own choice.
+``step`` gets the frame, what the registry says (``Fleet``) and a copy of the state of the frame's slots, one row
+a field, which it may change. It returns the new state, what it found and what it measured. No clock, no I/O, no
+logging; all limits are settings with their provenance: [FW] public terminal firmware, [OURS] our own choice.
 """
 
 from __future__ import annotations

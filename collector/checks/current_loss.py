@@ -63,7 +63,7 @@ class CurrentLoss:
         last_at = state[0]
         since_count_open = state[1:10].reshape(3, 3, -1)
         usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
-        loaded = np.nan_to_num(loaded)
+        np.nan_to_num(loaded, copy=False)
         known = ~np.isnan(currents).any(axis=0) & ~np.isnan(voltages).any(axis=0) & ~(frame.at <= last_at)
         known &= fleet.limits("phases", frame.slots) == len(currents)
 
@@ -77,21 +77,18 @@ class CurrentLoss:
         )
 
         learns = known & carries
-        usual = np.where(learns, np.where(np.isnan(usual), others, usual + _LEARN * (others - usual)), usual)
+        new = learns & np.isnan(usual)
+        if new.any():
+            usual[new] = others[new]
+        usual += np.where(learns, _LEARN * (others - usual), 0.0)
         loaded += learns
-        hidden = hidden_so_far(hidden, latched, known & ~carries, frame, voltages, currents, others, last_at)
-        strength = np.clip(0.7 + 0.3 * np.minimum(1.0, others / np.maximum(usual, 0.001)), 0.0, 1.0)
-        score = np.where(latched.opened, strength, score)
-        new = np.concatenate(
-            [
-                np.where(known, frame.at, last_at)[np.newaxis],
-                latched.state.reshape(9, -1),
-                usual,
-                loaded,
-                hidden,
-                score,
-            ]
+        hidden[:] = hidden_so_far(
+            hidden, latched, since_count_open, known & ~carries, frame, voltages, currents, others, last_at
         )
+        if latched.opened.any():
+            strength = 0.7 + 0.3 * np.minimum(1.0, others / np.maximum(usual, 0.001))
+            score[latched.opened] = np.clip(strength, 0.0, 1.0)[latched.opened]
+        state[0] = np.where(known, frame.at, last_at)
         findings = tuple(
             self._finding(
                 frame,
@@ -108,7 +105,7 @@ class CurrentLoss:
             )
             for phase, row in np.argwhere(latched.opened | latched.closed)
         )
-        return Step(new, findings)
+        return Step(state, findings)
 
     def _finding(
         self,

@@ -62,7 +62,7 @@ class CurrentShunt:
         last_at = state[0]
         since_count_open = state[1:10].reshape(3, 3, -1)
         usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
-        loaded = np.nan_to_num(loaded)
+        np.nan_to_num(loaded, copy=False)
         median = currents.sum(axis=0) - currents.max(axis=0) - currents.min(axis=0)
         known = (median >= limits.load * base) & (voltages > 0).all(axis=0) & ~(frame.at <= last_at)
         known &= fleet.limits("phases", frame.slots) == len(currents)
@@ -80,24 +80,20 @@ class CurrentShunt:
             readings=limits.readings,
         )
 
-        learns = judged & (share >= limits.share) & np.isnan(latched.state[2])
-        usual = np.where(learns, np.where(np.isnan(usual), share, usual + _LEARN * (share - usual)), usual)
+        learns = judged & (share >= limits.share) & np.isnan(since_count_open[2])
+        new = learns & np.isnan(usual)
+        if new.any():
+            usual[new] = share[new]
+        usual += np.where(learns, _LEARN * (share - usual), 0.0)
         loaded += learns
         others = other_phases(currents)
-        expected = np.nan_to_num(usual) * median
         low = judged & (share <= limits.clear_share)
-        hidden = hidden_so_far(hidden, latched, low, frame, voltages, currents, expected, last_at)
-        score = np.where(latched.opened, np.clip(0.6 + 0.4 * (1 - share / limits.share), 0.0, 1.0), score)
-        new = np.concatenate(
-            [
-                np.where(known, frame.at, last_at)[np.newaxis],
-                latched.state.reshape(9, -1),
-                usual,
-                loaded,
-                hidden,
-                score,
-            ]
-        )
+        expected = np.nan_to_num(usual) * median
+        hidden[:] = hidden_so_far(hidden, latched, since_count_open, low, frame, voltages, currents, expected, last_at)
+        if latched.opened.any():
+            strength = 0.6 + 0.4 * (1 - share / limits.share)
+            score[latched.opened] = np.clip(strength, 0.0, 1.0)[latched.opened]
+        state[0] = np.where(known, frame.at, last_at)
         findings = tuple(
             self._finding(
                 frame,
@@ -115,7 +111,7 @@ class CurrentShunt:
             )
             for phase, row in np.argwhere(latched.opened | latched.closed)
         )
-        return Step(new, findings)
+        return Step(state, findings)
 
     def _finding(
         self,

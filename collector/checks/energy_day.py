@@ -62,7 +62,6 @@ class EnergyDay:
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
         """Add every difference to its blocks, periods and days."""
-        state = state.copy()
         kwh, since = frame.columns["import_kwh"], frame.columns["import_since"]
         rows = np.flatnonzero(~np.isnan(kwh))
         blocks = np.floor_divide(frame.at, BLOCK_MS) - np.floor_divide(since, BLOCK_MS)
@@ -89,12 +88,13 @@ class _Spread:
     def __init__(self, frame: Frame, fleet: Fleet, state: Floats, rows: Rows) -> None:
         self.fleet = fleet
         self.whole = state
-        self.rows = rows
-        self.slots = frame.slots[rows]
-        self.state = state[:, rows]
-        self.since = frame.columns["import_since"][rows]
-        self.until = frame.at[rows]
-        self.kwh = frame.columns["import_kwh"][rows]
+        every = len(rows) == len(frame)  # as nearly always: then nothing is copied
+        self.rows: Rows | slice = slice(None) if every else rows
+        self.slots = frame.slots[self.rows]
+        self.state = state[:, self.rows]
+        self.since = frame.columns["import_since"][self.rows]
+        self.until = frame.at[self.rows]
+        self.kwh = frame.columns["import_kwh"][self.rows]
         self.rate = self.kwh / (self.until - self.since)
         self.gap = self.until - self.since > max(_GAP_PERIODS * frame.period_ms, BLOCK_MS)
         self._start_days()
@@ -104,8 +104,8 @@ class _Spread:
         """Yield the days that ended and the running days of rows in which a block ended."""
         state = self.state
         at = self.since
-        rolled = np.zeros(len(self.rows), np.bool_)
-        left = np.ones(len(self.rows), np.bool_)
+        rolled = np.zeros(len(self.slots), np.bool_)
+        left = np.ones(len(self.slots), np.bool_)
         while left.any():
             edge = (state[_I["block"]] + 1) * BLOCK_MS
             stop = np.minimum(self.until, edge)
@@ -130,8 +130,12 @@ class _Spread:
         state[_I["block_covered_ms"]] += covered_ms
         state[_I["covered_ms"]] += covered_ms
         period = self._period(state[_I["block"]])
-        state[_PERIODS][period, np.arange(len(self.rows))] += kwh
-        state[_I["estimated"]] += np.where(self.estimated, kwh, 0.0)
+        if (period == period[0]).all():
+            state[_I["sharp"] + int(period[0])] += kwh
+        else:
+            state[_PERIODS][period, np.arange(len(self.slots))] += kwh
+        if self.estimated.any():
+            state[_I["estimated"]] += np.where(self.estimated, kwh, 0.0)
 
     def _end_block(self, ended: Mask) -> None:
         state = self.state
@@ -193,7 +197,7 @@ class _Spread:
 
     def _spans_periods(self) -> Mask:
         """Which gaps lie in more than one period or day, so that their split is a guess."""
-        spans = np.zeros(len(self.rows), np.bool_)
+        spans = np.zeros(len(self.slots), np.bool_)
         for i in np.flatnonzero(self.gap).tolist():
             first, last = int(self.since[i] // BLOCK_MS), int((self.until[i] - 1) // BLOCK_MS)
             day = self._day(i, first)

@@ -55,7 +55,6 @@ class EnergyMismatch:
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:  # noqa: ARG002 - no rating is needed
         """Integrate; judge a row's window when its bucket ends."""
-        state = state.copy()
         sums = state[3 : 3 + len(_WINDOW)].reshape(_BUCKETS, len(_SUMS), -1)
         np.nan_to_num(sums, copy=False)
         findings: tuple[Finding, ...] = ()
@@ -109,28 +108,31 @@ class EnergyMismatch:
         limits = self._limits
         window_ms = _BUCKETS * _BUCKET_MS
         power_kwh, power_ms, register_kwh, register_ms = sums.sum(axis=0)
-        known = over & (np.minimum(power_ms, register_ms) >= limits.coverage * window_ms)
+        known = np.minimum(power_ms, register_ms) >= limits.coverage * window_ms
         difference = np.abs(register_kwh - power_kwh)
         window_end = (state[0] + 1) * _BUCKET_MS
+        own = state[-3:, over]
         latched = latch(
-            state[-3:],
-            window_end,
-            difference > limits.relative * power_kwh + limits.absolute_kwh,
-            difference <= limits.clear_relative * power_kwh + limits.absolute_kwh,
-            known,
+            own,
+            window_end[over],
+            (difference > limits.relative * power_kwh + limits.absolute_kwh)[over],
+            (difference <= limits.clear_relative * power_kwh + limits.absolute_kwh)[over],
+            known[over],
             delay_ms=0,
             readings=1,
         )
-        state[-3:] = np.where(over, latched.state, state[-3:])
+        state[-3:, over] = own
+        rows = np.flatnonzero(over)
         strength = np.minimum(1.0, 0.5 + difference / np.maximum(np.maximum(power_kwh, register_kwh), 0.1))
-        state[-4] = np.where(latched.opened, strength, state[-4])
+        state[-4, rows[latched.opened]] = strength[rows[latched.opened]]
         findings = []
-        for row in np.flatnonzero(latched.opened | latched.closed):
+        for i in np.flatnonzero(latched.opened | latched.closed).tolist():
+            row = int(rows[i])
             findings.append(
                 self._finding(
-                    int(row),
-                    bool(latched.opened[row]),
-                    float(latched.started_at[row]),
+                    row,
+                    bool(latched.opened[i]),
+                    float(latched.started_at[i]),
                     float(window_end[row]),
                     float(power_kwh[row]),
                     float(register_kwh[row]),

@@ -26,6 +26,7 @@ def other_phases(currents: Floats) -> Floats:
 def hidden_so_far(
     hidden: Floats,
     latched: Latched,
+    state: Floats,
     counts: Mask,
     frame: Frame,
     voltages: Floats,
@@ -35,11 +36,12 @@ def hidden_so_far(
 ) -> Floats:
     """kWh each phase would have counted since its condition began, had it carried ``expected`` amperes; three rows.
 
-    Zero while a phase's condition does not hold. ``counts`` says for which phases this reading adds something.
+    Zero while a phase's condition does not hold. ``state`` is that of the latch; ``counts`` says for which phases this
+    reading adds something.
     """
-    pending = ~np.isnan(latched.state[0]) | ~np.isnan(latched.state[2]) | latched.closed
-    if not pending.any():
+    if latched.quiet:
         return np.zeros(hidden.shape)
+    pending = ~np.isnan(state[0]) | ~np.isnan(state[2]) | latched.closed
     factor = frame.values("power_factor")
     cosine = np.where(np.isnan(factor), 1.0, np.abs(factor)) if factor is not None else 1.0
     kilowatts = voltages * np.maximum(expected - currents, 0.0) * cosine / 1000

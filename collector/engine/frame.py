@@ -37,6 +37,7 @@ class Frame:
     period_ms: int
     columns: dict[str, Floats] = field(repr=False)  # in the unit of the quantity, NaN = no value
     chosen: Chosen = field(init=False, repr=False)  # the slots as state matrices like them best
+    _phases: dict[str, Floats | None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chosen", chosen(self.slots))
@@ -50,8 +51,11 @@ class Frame:
 
     def phases(self, quantity: str) -> Floats | None:
         """``quantity_l1`` … ``_l3`` as a matrix of three rows, or ``None`` if one is not carried."""
-        found = [self.columns.get(f"{quantity}_l{phase}") for phase in (1, 2, 3)]
-        return None if any(one is None for one in found) else np.stack([one for one in found if one is not None])
+        if quantity not in self._phases:
+            found = [self.columns.get(f"{quantity}_l{phase}") for phase in (1, 2, 3)]
+            complete = [one for one in found if one is not None]
+            self._phases[quantity] = np.stack(complete) if len(complete) == len(found) else None
+        return self._phases[quantity]
 
     def only(self, rows: Mask) -> Frame:
         """The frame of some rows."""
@@ -72,8 +76,10 @@ class Block:
 
     def table(self, fleet: Fleet) -> Table:
         """The rows as they are stored: every quantity, and the quality bits where one is set."""
-        quality = Scaled("quality", 0, self.quality.astype(np.int64), self.quality != 0)
-        return Table(READING, fleet.series, self.slots, self.at, (*self.columns, quality))
+        columns = self.columns
+        if self.quality.any():
+            columns = (*columns, Scaled("quality", 0, self.quality.astype(np.int64), self.quality != 0))
+        return Table(READING, fleet.series, self.slots, self.at, columns)
 
     def frames(self) -> Iterable[tuple[int, Frame]]:
         """Each wave's number and frame."""

@@ -23,9 +23,9 @@ and since when the finding is open (NaN = closed)."""
 
 
 class Latched(NamedTuple):
-    """New state (three rows as in ``FIELDS``), and what changed at this reading."""
+    """What changed at this reading."""
 
-    state: Floats
+    quiet: bool  # nothing is open, nothing is pending
     opened: Mask
     closed: Mask
     started_at: Floats  # of the finding that opened or closed
@@ -35,10 +35,10 @@ class Latched(NamedTuple):
 def latch(
     state: Floats, at: Floats, trigger: Mask, clear: Mask, known: Mask, *, delay_ms: float, readings: int
 ) -> Latched:
-    """Advance one latch a row.
+    """Advance one latch a row, in place.
 
     Args:
-        state: three rows as in ``FIELDS``.
+        state: three rows as in ``FIELDS``, each with the shape of ``trigger``; changed.
         at: time of each reading, ms.
         trigger: where the condition holds.
         clear: where its opposite holds, with its own, wider limit.
@@ -47,24 +47,20 @@ def latch(
         readings: for how many consecutive readings it has to hold.
     """
     since, count, opened_at = state
-    count = np.nan_to_num(count)
+    np.nan_to_num(count, copy=False)
     is_open = ~np.isnan(opened_at)
-    if not (is_open.any() or (count > 0).any() or (trigger & known).any()):  # all quiet, as nearly always
-        nothing, never = np.zeros(count.shape, np.bool_), np.full(count.shape, np.nan)
-        return Latched(np.stack([since, count, opened_at]), nothing, nothing, never, never)
+    triggered = trigger & known
+    if not (triggered.any() or is_open.any() or count.any()):  # as nearly always
+        never = np.broadcast_to(np.nan, count.shape)
+        return Latched(True, triggered, triggered, never, never)
     pending = np.where(is_open, clear, trigger)
     since_now = np.where(pending, np.where(count > 0, since, at), np.nan)
     count_now = np.where(pending, count + 1, 0.0)
     due = known & pending & (count_now >= readings) & (at - since_now >= delay_ms)
     opened, closed = due & ~is_open, due & is_open
     changed = opened | closed
-    new_open = np.where(opened, since_now, np.where(closed, np.nan, opened_at))
-    new_since = np.where(changed, np.nan, np.where(known, since_now, since))
-    new_count = np.where(changed, 0.0, np.where(known, count_now, count))
-    return Latched(
-        np.stack([new_since, new_count, new_open]),
-        opened,
-        closed,
-        np.where(closed, opened_at, since_now),
-        np.where(closed, since_now, np.nan),
-    )
+    started_at = np.where(closed, opened_at, since_now)
+    opened_at[:] = np.where(opened, since_now, np.where(closed, np.nan, opened_at))
+    since[:] = np.where(changed, np.nan, np.where(known, since_now, since))
+    count[:] = np.where(changed, 0.0, np.where(known, count_now, count))
+    return Latched(False, opened, closed, started_at, np.where(closed, since_now, np.nan))
