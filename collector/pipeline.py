@@ -116,6 +116,7 @@ class Pipeline:
         admitted = self._admit(arrivals)
         engine = self._engine
         blocks = blocks_of(engine.fleet, admitted.rounds)
+        self._warn_of_shared_names()
         rejected = await self._write([block.table(engine.fleet) for block in blocks], [])
         outcome = self._judge(blocks)
         if outcome.tables or outcome.events:
@@ -194,6 +195,11 @@ class Pipeline:
         self._counters.rounds_lost += gap.last - gap.first + 1
         self._counters.rows_lost += gap.rows
         log.error("rounds lost", gateway=gap.gateway, first=gap.first, last=gap.last, rows=gap.rows, why=gap.reason)
+
+    def _warn_of_shared_names(self) -> None:
+        shared = self._engine.fleet.shared
+        while shared:
+            log.error("several gateways report one meter: rename one of them", meter=shared.pop())
 
     # --- steps 2 to 5 ---------------------------------------------------------------------------
 

@@ -52,7 +52,9 @@ class Fleet:
         for site in registry.sites.values():
             self._calendar_of_site[site.id] = len(self.calendars)
             self.calendars.append(Calendar(ZoneInfo(site.timezone), tariffs[site.tariff], frozenset(site.holidays)))
+        self.shared: list[str] = []  # meters that several gateways report: a name was given twice
         self._slots: dict[Series, int] = {}
+        self._gateway_of: dict[str, str] = {}
         self._by_gateway: dict[str, list[int]] = {}
         self._by_tuple: dict[tuple[str, tuple[str, ...]], Rows] = {}
         self._limits: Floats = np.full((len(LIMIT_FIELDS), 64), np.nan)
@@ -105,6 +107,8 @@ class Fleet:
         slot = self._slots[series] = len(self.series)
         self.series.append(series)
         self._by_gateway.setdefault(series.gateway, []).append(slot)
+        if self._gateway_of.setdefault(series.meter, series.gateway) != series.gateway:
+            self.shared.append(series.meter)
         if slot >= self._limits.shape[1]:
             self._grow()
         meter = self.registry.meters.get(series.meter)

@@ -25,7 +25,7 @@ class Broker:
 
     async def start(self) -> None:
         config = self.folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        config.write_text(self.configuration())
         self.process = await asyncio.create_subprocess_exec(
             MOSQUITTO, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
         )
@@ -39,6 +39,9 @@ class Broker:
                 await writer.wait_closed()
                 return
         raise RuntimeError("mosquitto does not listen")
+
+    def configuration(self) -> str:
+        return f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
 
     async def kill(self) -> None:
         assert self.process is not None

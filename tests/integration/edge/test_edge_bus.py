@@ -132,9 +132,9 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 
 
 @asynccontextmanager
-async def polling(bus: Bus, meters: list[str], spool: Spool, clock, period_ms: int = 60_000):
-    name = RoundName("g", "main", period_ms, ("active_energy_import", "active_power"))
-    poller = Poller(name, {bus: [(m, WANTED) for m in meters]}, spool, clock, Counters(), lambda: None)
+async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
+    name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
+    poller = Poller(name, {bus: [(m, WANTED) for m in meters]}, spool, clock, synchronised, Counters(), lambda: None)
     stop = asyncio.Event()
     task = asyncio.create_task(poller.run(stop))
     yield poller
@@ -206,3 +206,15 @@ async def test_rows_the_disk_does_not_take_are_counted_and_polling_goes_on(endpo
         await until(lambda: poller._counters.rounds_spooled >= before + 2)
 
     assert len(rounds(spool)) == poller._counters.rounds_spooled
+
+
+async def test_rows_say_while_the_gateway_does_not_know_the_time(endpoint: ModbusScript, spool: Spool):
+    endpoint.units = {1: counting}
+    answers = iter([False, False, None])
+    clock = SimulatedClock.parse(f"2026-03-02T06:00:00+08:00/600/{SystemClock().now_ms()}")
+    knows = lambda: next(answers, True)  # noqa: E731
+    async with running(bus_at(endpoint.port, 2, clock)) as bus, polling(bus, ["m1"], spool, clock, knows):
+        await until(lambda: len(rounds(spool)) >= 4)
+
+    unsure = [bool(unpack(one.quality, "I")[0] & Quality.CLOCK_UNSYNCHRONISED) for one in rounds(spool)[:4]]
+    assert unsure == [True, True, False, False]

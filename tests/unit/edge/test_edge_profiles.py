@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge_agent.drivers.modbus.profile import Profile, load_profile
+from edge_agent.drivers.modbus.profile import load_profile
 from edge_agent.drivers.modbus.read_plan import plan
 from edge_agent.drivers.modbus.registers import decode
 from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
-from metering.settings import ConfigError, load_text
+from metering.settings import ConfigError
 
 CASES = Path(__file__).parents[3] / "tests" / "cases" / "edge" / "profiles"
 
@@ -61,19 +61,24 @@ HEAD = "{manufacturer: a, model: b, source: c, checked_on_hardware: false, funct
 @pytest.mark.parametrize(
     ("entries", "text"),
     [
-        ("{quantity: active_powr, address: 0, type: int16}", "unknown quantity"),
+        ("{quantity: active_powr, address: 0, type: int16}", "registers[0].quantity: unknown quantity 'active_powr'"),
         ("{quantity: active_power, address: 0, type: int8}", "Input should be"),
         ("{quantity: active_power, address: 0x10000, type: int16}", "less than or equal to 65535"),
         (
             "{quantity: active_power, address: 0, type: int16}, {quantity: active_power, address: 9, type: int16}",
-            "active_power stands twice",
+            "registers[1].quantity: 'active_power' stands twice",
         ),
         (
             "{quantity: active_power, address: 0, type: int32}, {quantity: frequency, address: 1, type: int16}",
-            "active_power and frequency overlap",
+            "registers[1].address: the registers of 'frequency' begin inside those of 'active_power'",
         ),
     ],
 )
-def test_a_wrong_map_is_refused(entries: str, text: str):
-    with pytest.raises(ConfigError, match=text):
-        load_text(HEAD % entries, "p.yaml", Profile)
+def test_a_wrong_map_is_refused_at_its_place(tmp_path: Path, entries: str, text: str):
+    file = tmp_path / "p.yaml"
+    file.write_text(HEAD % entries, encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        load_profile(file)
+
+    assert text in str(caught.value).removeprefix(f"{file}:")

@@ -1,0 +1,169 @@
+"""Mutual TLS with a real broker: who is let in, what a wrong certificate says, and that nothing is lost meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from collector_script import TOPICS, collector_at
+from edge_servers import Broker, free_port
+from structlog.testing import capture_logs
+
+from edge_agent.publishing.publisher import Publisher, PublishSettings
+from edge_agent.signals import Counters
+from edge_agent.spool.spool import Spool
+from metering.control import EdgeStatus, encode_control
+from metering.errors import LinkLost, StopAndFix
+from metering.mqtt_link import MqttLink, Will
+from metering.round import Column, Origin, Round, pack
+from metering.settings import MqttSettings
+
+NOW = 1_772_400_000_000
+ROUNDS = 5
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def authority(folder: Path, name: str) -> Path:
+    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
+    openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+        *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+    )
+    return certificate
+
+
+def certificate(folder: Path, name: str, ca: Path, alternative: str = "DNS:localhost") -> Path:
+    key, request, signed = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.crt"
+    extension = folder / f"{name}.ext"
+    extension.write_text(f"subjectAltName={alternative}\nauthorityKeyIdentifier=keyid\n")
+    openssl(
+        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request)),
+    )
+    openssl(
+        *("x509", "-req", "-in", str(request), "-CA", str(ca), "-CAkey", str(ca.with_suffix(".key"))),
+        *("-CAcreateserial", "-days", "2", "-extfile", str(extension), "-out", str(signed)),
+    )
+    return signed
+
+
+@dataclass
+class SecureBroker(Broker):
+    """Lets in who shows a certificate of its authority, and on a second port whoever is on this machine."""
+
+    open_port: int = 0
+
+    async def start(self) -> None:
+        self.open_port = self.open_port or free_port()
+        await super().start()
+
+    def configuration(self) -> str:
+        return (
+            "user root\nper_listener_settings true\n"
+            f"listener {self.port} 127.0.0.1\ncafile {self.folder}/park.crt\ncertfile {self.folder}/broker.crt\n"
+            f"keyfile {self.folder}/broker.key\nrequire_certificate true\nuse_identity_as_username true\n"
+            f"allow_anonymous true\nlistener {self.open_port} 127.0.0.1\nallow_anonymous true\n"
+        )
+
+
+@pytest.fixture
+async def secure(tmp_path: Path):
+    park = authority(tmp_path, "park")
+    certificate(tmp_path, "broker", park)
+    certificate(tmp_path, "gateway", park)
+    certificate(tmp_path, "stranger", authority(tmp_path, "elsewhere"))
+    broker = SecureBroker(tmp_path, free_port())
+    await broker.start()
+    yield broker
+    await broker.kill()
+
+
+@pytest.fixture
+def spool(tmp_path: Path):
+    one = Spool(tmp_path / "spool.db", "park-01", 1 << 20, 86_400_000)
+    column = Column.of("active_power", [1.5])
+    for i in range(ROUNDS):
+        at = NOW + 60_000 * i
+        times = pack([at], "q")
+        one.append(Round("park-01", "main", Origin.LIVE, 60_000, at, ("m1",), times, pack([0], "I"), (column,)), at)
+    yield one
+    one.close()
+
+
+def link_to(broker: SecureBroker, *, ca: str = "park", own: str = "gateway", host: str = "localhost") -> MqttLink:
+    files = {"certificate_file": broker.folder / f"{own}.crt", "key_file": broker.folder / f"{own}.key"} if own else {}
+    settings = MqttSettings(host=host, port=broker.port, ca_file=broker.folder / f"{ca}.crt", **files)
+    will = Will(TOPICS.up("00", "park-01", "status"), encode_control(EdgeStatus("offline")))
+    return MqttLink(settings, "park-01", will)
+
+
+@asynccontextmanager
+async def publishing(link: MqttLink, spool: Spool):
+    async def status() -> EdgeStatus:
+        return EdgeStatus("online")
+
+    publisher = Publisher(link, spool, PublishSettings(), TOPICS, "00", "park-01", status, Counters())
+    running = asyncio.create_task(publisher.run())
+    yield publisher
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_both_sides_show_a_certificate_and_rounds_flow(secure: SecureBroker, spool: Spool):
+    async with collector_at(secure.open_port, automatic=True) as collector:
+        await collector.announce()
+        async with publishing(link_to(secure), spool):
+            await collector.until(lambda: spool.acknowledged == ROUNDS)
+
+    assert collector.seqs == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ca": "elsewhere"}, "certificate verify failed"),  # the broker is not who it should be
+        ({"host": "127.0.0.1"}, "certificate is not valid for '127.0.0.1'"),  # nor where it should be
+        ({"own": "stranger"}, ""),  # the broker does not know who signed ours
+        ({"own": ""}, ""),  # it wants one and gets none
+    ],
+)
+async def test_who_does_not_belong_gets_no_connection(secure: SecureBroker, options: dict[str, str], said: str):
+    with pytest.raises(LinkLost) as lost:
+        async with asyncio.timeout(10), link_to(secure, **options).connected() as connection:
+            await connection.subscribe(["never/heard"])
+
+    assert said in str(lost.value)
+    assert str(lost.value)
+
+
+async def test_with_the_wrong_authority_it_tries_on_and_loses_nothing(secure: SecureBroker, spool: Spool):
+    async with collector_at(secure.open_port, automatic=True) as collector:
+        await collector.announce()
+        with capture_logs() as logged:
+            async with publishing(link_to(secure, ca="elsewhere"), spool) as publisher:
+                await collector.until(lambda: len(logged) >= 2)
+        assert publisher._counters.connections == 0
+        assert {(line["event"], line["log_level"]) for line in logged} == {("broker_away", "warning")}
+        assert all("certificate verify failed" in line["why"] for line in logged)
+        assert (collector.received, spool.state().unacknowledged) == ([], ROUNDS)
+
+        async with publishing(link_to(secure), spool):
+            await collector.until(lambda: spool.acknowledged == ROUNDS)
+
+    assert collector.seqs == [1, 2, 3, 4, 5]
+
+
+def test_a_certificate_that_cannot_be_used_stops_the_start(secure: SecureBroker):
+    (secure.folder / "gateway.key").write_text("no key")
+
+    with pytest.raises(StopAndFix, match="cannot use the certificates"):
+        link_to(secure)
