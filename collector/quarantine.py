@@ -34,7 +34,7 @@ async def replay(configuration: Configuration) -> tuple[int, int]:
             if entry.refused.kind == "line":
                 ok = not await store.write_lines([entry.refused.payload.decode("utf-8", "replace")])
             else:
-                ok = await _store_message(store, fleet, entry.refused.payload)
+                ok = await _store_message(store, fleet, entry.refused.origin, entry.refused.payload)
             if ok:
                 checkpoint.release([entry.n])
             stored, left = stored + ok, left + (not ok)
@@ -44,10 +44,12 @@ async def replay(configuration: Configuration) -> tuple[int, int]:
         checkpoint.close()
 
 
-async def _store_message(store: Store, fleet: Fleet, payload: bytes) -> bool:
+async def _store_message(store: Store, fleet: Fleet, gateway: str, payload: bytes) -> bool:
     try:
         content = decode(payload).content
     except DecodeError:
+        return False
+    if content.gateway != gateway:  # nobody speaks for another gateway, not even later
         return False
     if isinstance(content, Gap):
         return True

@@ -16,6 +16,7 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -54,7 +55,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0
 def _seconds(value: object) -> object:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
-    raise PydanticCustomError("duration", "not a duration; write a number with a unit, like 500ms, 15s, 5min or 24h")
+    raise PydanticCustomError("duration", "not a length of time")
 
 
 def _duration_text(seconds: float) -> str:
@@ -75,9 +76,7 @@ Duration = Annotated[
 def _identifier(value: object) -> object:
     if isinstance(value, str) and IDENTIFIER.fullmatch(value):
         return value
-    raise PydanticCustomError(
-        "identifier", "not an identifier; use A-Z a-z 0-9 _ . - (at most 64, the first a letter or digit)"
-    )
+    raise PydanticCustomError("identifier", "not an identifier")
 
 
 Identifier = Annotated[str, BeforeValidator(_identifier, json_schema_input_type=str)]
@@ -184,7 +183,8 @@ def load_text(
     try:
         value = model.model_validate(data)
     except ValidationError as error:
-        problems += [tree.explain(one, model) for one in error.errors(include_url=False)]
+        found = _without_echoes(error.errors(include_url=False), tree.unreadable)
+        problems += [tree.explain(one, model) for one in found]
     else:
         if check is not None:
             problems += check(Loaded(name, value, tree))
@@ -212,6 +212,7 @@ class MarkedTree:
     keys: dict[Place, yaml.Mark] = field(default_factory=dict)
     values: dict[Place, yaml.Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unreadable: set[Place] = field(default_factory=set)
     _scalars: yaml.SafeLoader = field(default_factory=lambda: yaml.SafeLoader(""), repr=False)
 
     def build(self, node: yaml.Node, path: Place = ()) -> Any:
@@ -228,6 +229,7 @@ class MarkedTree:
         except (ValueError, yaml.MarkedYAMLError) as error:
             why = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
             self.problems.append(Problem.at(node.start_mark, path, str(why)))
+            self.unreadable.add(path)
             return None
 
     def _mapping(self, node: yaml.MappingNode, path: Place) -> dict[str, Any]:
@@ -264,9 +266,10 @@ class MarkedTree:
         if kind == "missing":
             absent = error["loc"][-1]
             return Problem.at(self.nearest(path), (*path, absent), words["missing"])
-        template = _ZH_MESSAGES.get(kind) if self.lang == "zh" else None
-        context = {key: str(value).replace(" or ", "、") for key, value in error.get("ctx", {}).items()}
-        text = template.format(**context) if template else error["msg"].removeprefix("Value error, ")
+        template = _MESSAGES.get(kind)
+        text = error["msg"].removeprefix("Value error, ")
+        if template is not None:
+            text = template[self.lang == "zh"].format(**_plain(error.get("ctx", {}), self.lang))
         value = error["input"]
         got = "" if isinstance(value, dict | list | BaseModel) or not path else words["got"].format(_shown(value))
         return Problem.at(self.nearest(path), path, text + got)
@@ -283,8 +286,33 @@ class MarkedTree:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = str(value) if isinstance(value, date) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004
+
+
+def _plain(context: dict[str, Any], lang: Language) -> dict[str, str]:
+    """pydantic's words for a limit or a choice as a person would write them."""
+    comma = "、" if lang == "zh" else ", "
+    plain = {}
+    for key, value in context.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        plain[key] = text.replace(" or ", ", ").replace("'", "").replace(", ", comma)
+    return plain
+
+
+def _without_echoes(errors: list[ErrorDetails], unreadable: set[Place]) -> list[ErrorDetails]:
+    """Leave out what another message says already.
+
+    That is a list that is short only because its entry is wrong, and a value that could not be read at all.
+    """
+    places = [error["loc"] for error in errors]
+
+    def echoes(error: ErrorDetails) -> bool:
+        here = error["loc"]
+        deeper = any(len(place) > len(here) and place[: len(here)] == here for place in places)
+        return here in unreadable or (error["type"] == "too_short" and deeper)
+
+    return [error for error in errors if not echoes(error)]
 
 
 def _field_names(model: type[BaseModel], path: Place) -> list[str]:
@@ -344,38 +372,59 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
     },
 }
 
-# Chinese texts by pydantic's error type; a type not listed keeps pydantic's English sentence.
-_ZH_MESSAGES: Final[dict[str, str]] = {
-    "string_type": "应为文本",
-    "string_too_short": "至少 {min_length} 个字符",
-    "string_pattern_mismatch": "不符合格式 {pattern}",
-    "int_type": "应为整数",
-    "int_parsing": "应为整数",
-    "int_from_float": "应为整数，不带小数",
-    "float_type": "应为数字",
-    "float_parsing": "应为数字",
-    "bool_type": "应为 true 或 false",
-    "bool_parsing": "应为 true 或 false",
-    "greater_than": "应大于 {gt}",
-    "greater_than_equal": "应不小于 {ge}",
-    "less_than": "应小于 {lt}",
-    "less_than_equal": "应不大于 {le}",
-    "literal_error": "应为 {expected} 之一",
-    "enum": "应为 {expected} 之一",
-    "list_type": "应为列表",
-    "dict_type": "应为映射（键: 值）",
-    "model_type": "应为映射（键: 值）",
-    "model_attributes_type": "应为映射（键: 值）",
-    "too_short": "至少 {min_length} 项",
-    "too_long": "最多 {max_length} 项",
-    "union_tag_invalid": "类型“{tag}”未知，应为 {expected_tags} 之一",
-    "union_tag_not_found": "缺少键 {discriminator}",
-    "path_type": "应为文件路径",
-    "timezone_aware": "时间须带时区，例如 2026-06-18T00:00:00+08:00",
-    "datetime_from_date_parsing": "不是时间；例如 2026-06-18T00:00:00+08:00",
-    "datetime_parsing": "不是时间；例如 2026-06-18T00:00:00+08:00",
-    "duration": "不是时长；请写数字加单位，如 500ms、15s、5min、24h",
-    "identifier": "不是标识符；只用 A-Z a-z 0-9 _ . -（最多 64 个，首位为字母或数字）",
+# What to say for pydantic's error types, English and Chinese; a type not listed keeps pydantic's sentence.
+_MESSAGES: Final[dict[str, tuple[str, str]]] = {
+    "string_type": ("not text", "应为文本"),
+    "string_too_short": ("at least {min_length} characters", "至少 {min_length} 个字符"),
+    "string_pattern_mismatch": ("does not fit the pattern {pattern}", "不符合格式 {pattern}"),
+    "int_type": ("not a whole number", "应为整数"),
+    "int_parsing": ("not a whole number", "应为整数"),
+    "int_from_float": ("not a whole number", "应为整数"),
+    "float_type": ("not a number", "应为数字"),
+    "float_parsing": ("not a number", "应为数字"),
+    "bool_type": ("neither true nor false", "应为 true 或 false"),
+    "bool_parsing": ("neither true nor false", "应为 true 或 false"),
+    "greater_than": ("must be greater than {gt}", "应大于 {gt}"),
+    "greater_than_equal": ("must be at least {ge}", "应不小于 {ge}"),
+    "less_than": ("must be less than {lt}", "应小于 {lt}"),
+    "less_than_equal": ("must be at most {le}", "应不大于 {le}"),
+    "literal_error": ("unknown → one of {expected}", "未知 → 可用：{expected}"),
+    "enum": ("unknown → one of {expected}", "未知 → 可用：{expected}"),
+    "union_tag_invalid": ("type {tag} is unknown → one of {expected_tags}", "类型 {tag} 未知 → 可用：{expected_tags}"),
+    "union_tag_not_found": ("says no type → add the key {discriminator}", "未写明类型 → 请添加键 {discriminator}"),
+    "list_type": ("not a list", "应为列表"),
+    "tuple_type": ("not a list", "应为列表"),
+    "dict_type": ("not a mapping (key: value)", "应为映射（键: 值）"),
+    "model_type": ("not a mapping (key: value)", "应为映射（键: 值）"),
+    "model_attributes_type": ("not a mapping (key: value)", "应为映射（键: 值）"),
+    "too_short": ("too few entries → at least {min_length}", "项数过少 → 至少 {min_length} 项"),
+    "too_long": ("too many entries → at most {max_length}", "项数过多 → 最多 {max_length} 项"),
+    "path_type": ("not a path", "应为文件路径"),
+    "date_type": ("not a date → write 2026-06-18", "不是日期 → 例如 2026-06-18"),
+    "date_from_datetime_parsing": ("not a date → write 2026-06-18", "不是日期 → 例如 2026-06-18"),
+    "timezone_aware": (
+        "has no time zone → write 2026-06-18T00:00:00+08:00",
+        "缺少时区 → 例如 2026-06-18T00:00:00+08:00",
+    ),
+    "datetime_type": ("not an instant → write 2026-06-18T00:00:00+08:00", "不是时间 → 例如 2026-06-18T00:00:00+08:00"),
+    "datetime_from_date_parsing": (
+        "not an instant → write 2026-06-18T00:00:00+08:00",
+        "不是时间 → 例如 2026-06-18T00:00:00+08:00",
+    ),
+    "url_parsing": ("not a URL → write http://127.0.0.1:8086", "不是网址 → 例如 http://127.0.0.1:8086"),
+    "url_scheme": ("not a URL → write http://127.0.0.1:8086", "不是网址 → 例如 http://127.0.0.1:8086"),
+    "duration": (
+        "not a length of time → a number with its unit: 500ms, 15s, 5min, 24h",
+        "不是时长 → 数字加单位：500ms、15s、5min、24h",
+    ),
+    "identifier": (
+        "not an identifier → use A-Z a-z 0-9 _ . - (at most 64, the first a letter or digit)",
+        "不是标识符 → 只用 A-Z a-z 0-9 _ . -（最多 64 个，首位为字母或数字）",
+    ),
+    "window": (
+        "not a window on quarters of an hour → write 08:00-11:30, and one over midnight as two",
+        "不是以一刻钟为单位的时段 → 例如 08:00-11:30；跨零点的请写成两段",
+    ),
 }
 
 

@@ -43,9 +43,7 @@ def _window(value: object) -> object:
         end = (int(match[3]) * 60 + int(match[4])) // MINUTES_PER_BLOCK
         if start < end <= BLOCKS_PER_DAY:
             return (start, end)
-    raise PydanticCustomError(
-        "window", "not a window of one day on quarters of an hour; write 08:00-11:30, and one over midnight as two"
-    )
+    raise PydanticCustomError("window", "not a window on quarters of an hour")
 
 
 Window = Annotated[tuple[int, int], BeforeValidator(_window, json_schema_input_type=str)]

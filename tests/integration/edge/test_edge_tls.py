@@ -25,6 +25,12 @@ from metering.settings import MqttSettings
 NOW = 1_772_400_000_000
 ROUNDS = 5
 
+# paho leaves the socket of a failed handshake to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 
 def openssl(*arguments: str) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
@@ -127,22 +133,30 @@ async def test_both_sides_show_a_certificate_and_rounds_flow(secure: SecureBroke
     assert collector.seqs == [1, 2, 3, 4, 5]
 
 
+async def refusal(link: MqttLink) -> str:
+    with pytest.raises(LinkLost) as lost:
+        async with asyncio.timeout(20), link.connected() as connection:
+            await connection.subscribe(["never/heard"])
+    return str(lost.value)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"ca": "elsewhere"}, "certificate verify failed"),  # the broker is not who it should be
         ({"host": "127.0.0.1"}, "certificate is not valid for '127.0.0.1'"),  # nor where it should be
-        ({"own": "stranger"}, ""),  # the broker does not know who signed ours
-        ({"own": ""}, ""),  # it wants one and gets none
     ],
 )
-async def test_who_does_not_belong_gets_no_connection(secure: SecureBroker, options: dict[str, str], said: str):
-    with pytest.raises(LinkLost) as lost:
-        async with asyncio.timeout(10), link_to(secure, **options).connected() as connection:
-            await connection.subscribe(["never/heard"])
+async def test_a_broker_that_is_not_the_one_meant_gets_nothing(
+    secure: SecureBroker, options: dict[str, str], said: str
+):
+    assert said in await refusal(link_to(secure, **options))
 
-    assert said in str(lost.value)
-    assert str(lost.value)
+
+async def test_who_shows_a_foreign_certificate_or_none_is_not_let_in(secure: SecureBroker):
+    links = [link_to(secure, own="stranger"), link_to(secure, own="")]
+
+    assert all(await asyncio.gather(*(refusal(link) for link in links)))
 
 
 async def test_with_the_wrong_authority_it_tries_on_and_loses_nothing(secure: SecureBroker, spool: Spool):

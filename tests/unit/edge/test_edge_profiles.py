@@ -62,8 +62,8 @@ HEAD = "{manufacturer: a, model: b, source: c, checked_on_hardware: false, funct
     ("entries", "text"),
     [
         ("{quantity: active_powr, address: 0, type: int16}", "registers[0].quantity: unknown quantity 'active_powr'"),
-        ("{quantity: active_power, address: 0, type: int8}", "Input should be"),
-        ("{quantity: active_power, address: 0x10000, type: int16}", "less than or equal to 65535"),
+        ("{quantity: active_power, address: 0, type: int8}", "unknown → one of"),
+        ("{quantity: active_power, address: 0x10000, type: int16}", "at most 65535"),
         (
             "{quantity: active_power, address: 0, type: int16}, {quantity: active_power, address: 9, type: int16}",
             "registers[1].quantity: 'active_power' stands twice",
