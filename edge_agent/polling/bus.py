@@ -64,12 +64,13 @@ class Bus:
         if now >= errand.ends_at or not self._units[errand.meter].allows(now):
             self._counters.reads_suspended += 1
             errand.deliver(Row(errand.meter, now, errand.failed or Quality.SUSPENDED))
+            await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
         elif not await self._line_open(now):
             self._counters.reads_failed += 1
             errand.deliver(Row(errand.meter, now, Quality.LINK_DOWN))
+            await asyncio.sleep(0)
         else:
             await self._read(errand)
-        await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
 
     async def _line_open(self, now: int) -> bool:
         if self.driver.connected:

@@ -28,26 +28,27 @@ def instants(*seqs: int) -> list[int]:
 def unknown_quantity(seq: int) -> bytes:
     body = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(encode_body(a_round(seq))))
     body["columns"] = [["phase_of_the_moon", 3, body["columns"][0][2]]]
-    return zstandard.ZstdCompressor(write_content_size=True).compress(msgspec.msgpack.encode(body))
+    return compressed(msgspec.msgpack.encode(body))
 
 
 def poisons(gateway: ScriptedGateway, first: int) -> dict[str, bytes]:
-    """One message of each kind that can never be stored, numbered from ``first`` on; the key stands in the reason."""
+    """One message of each kind that can never be stored, numbered from ``first`` on, by what its reason says."""
     good = encode_body(a_round(first))
     bodies = {
-        "zstd": good[: len(good) // 2],  # truncated
-        "data corruption|malformed|zstd|invalid|Expected|decompress": bytes(
-            [*good[:-6], *(b ^ 0xFF for b in good[-6:])]
-        ),
-        f"stay below {MAX_BODY_BYTES}": zstandard.ZstdCompressor(write_content_size=True).compress(
-            bytes(MAX_BODY_BYTES + 1)
-        ),
+        "did not decompress full frame": good[: len(good) // 2],
+        "corrupt": good[:12] + bytes(byte ^ 0xFF for byte in good[12:]),
+        f"stay below {MAX_BODY_BYTES}": compressed(bytes(MAX_BODY_BYTES + 1)),
+        "Expected `object`": compressed(msgspec.msgpack.encode(["not", "a", "round"])),
         "the body says gateway gw-9": encode_body(a_round(first, gateway="gw-9")),
         "phase_of_the_moon": unknown_quantity(first),
     }
     return {
         reason: encode_packed(gateway.envelope(seq), body) for seq, (reason, body) in enumerate(bodies.items(), first)
     }
+
+
+def compressed(body: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_content_size=True).compress(body)
 
 
 async def test_poison_is_quarantined_counted_and_acknowledged_and_good_rounds_pass(tmp_path):
@@ -77,7 +78,7 @@ async def test_poison_is_quarantined_counted_and_acknowledged_and_good_rounds_pa
     assert [payload for _, _, _, payload in kept] == [*bad.values(), *nameless]
     for reason, (kind, origin, why, _) in zip(bad, kept, strict=False):
         assert (kind, origin) == ("message", "gw-1")
-        assert any(word in why for word in reason.split("|")), (reason, why)
+        assert reason.lower() in why.lower()
     assert [one["bytes"] for one in listed] == [len(payload) for _, _, _, payload in kept]
     assert (status, said.strip()) == (1, f"0 stored, {len(kept)} still refused")
     assert (counted["event"], counted["poison"], counted["rounds"]) == ("collector stopped", len(kept), 2)

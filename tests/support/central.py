@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import yaml
 
@@ -112,6 +113,13 @@ async def start_influxd(server: Influxd, **settings: str) -> None:
     """Start a store and wait until it listens; after a crash it may take a while."""
     await asyncio.to_thread(server.start, **settings)
     await asyncio.to_thread(wait_for_port, server.port, 20.0)
+
+
+def write_line(server: Influxd, line: str, database: str = "wattline") -> None:
+    """Write one line of line protocol, behind everybody's back."""
+    request = Request(f"{server.url}/write?db={database}&precision=ms", f"{line}\n".encode())
+    with urlopen(request, timeout=10) as answer:
+        assert answer.status == 204
 
 
 def times(instants: Sequence[int], meters: Sequence[str], gateway: str = "gw-1") -> list[tuple[str, str, int]]:

@@ -57,7 +57,11 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), env=self.environment() | extra, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        wait_for_port(self.port)
+        try:
+            wait_for_port(self.port)
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}\n{(self.folder / 'log').read_text()[-2000:]}") from None
 
     def kill(self) -> None:
         """SIGKILL: no chance to flush or to say goodbye."""

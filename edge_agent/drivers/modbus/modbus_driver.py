@@ -110,8 +110,9 @@ class ModbusDriver:
         answers = 0
         dropped = False
         asks = self._plan(meter, quantities)
+        of = self._meters[meter]
         for ask in asks:
-            words = await self._link.read(self._meters[meter].unit, self._meters[meter].profile.function, ask.block)
+            words = await self._link.read(of.unit, of.profile.function, ask.block)
             if isinstance(words, ReadFailure):
                 failure = words
                 if failure.reason is Reason.EXCEPTION:

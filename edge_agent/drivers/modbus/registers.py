@@ -10,10 +10,10 @@ larger than a round can carry.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from struct import Struct
+from typing import Final, Literal, NamedTuple
 
 from metering.quantity import QUANTITIES
 from metering.round import LARGEST
@@ -21,18 +21,21 @@ from metering.round import LARGEST
 WordOrder = Literal["big", "little"]
 RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32"]
 
-_FORMAT: Final[dict[str, str]] = {
-    "int16": ">h",
-    "uint16": ">H",
-    "int32": ">i",
-    "uint32": ">I",
-    "int64": ">q",
-    "uint64": ">Q",
-    "float32": ">f",
+_NUMBER: Final[dict[str, Struct]] = {
+    "int16": Struct(">h"),
+    "uint16": Struct(">H"),
+    "int32": Struct(">i"),
+    "uint32": Struct(">I"),
+    "int64": Struct(">q"),
+    "uint64": Struct(">Q"),
+    "float32": Struct(">f"),
 }
 
-WIDTH: Final[dict[str, int]] = {name: struct.calcsize(code) // 2 for name, code in _FORMAT.items()}
+WIDTH: Final[dict[str, int]] = {name: number.size // 2 for name, number in _NUMBER.items()}
 """Registers one value takes, by type."""
+
+_WORDS: Final = {width: Struct(f">{width}H") for width in set(WIDTH.values())}
+_LARGEST: Final = {name: LARGEST / 10**quantity.decimals for name, quantity in QUANTITIES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,7 @@ class Conversion:
     maximum: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One decoded value; ``dropped`` says that there was a number and that it cannot be true."""
 
     number: float | None
@@ -61,15 +63,15 @@ def decode(words: Sequence[int], order: WordOrder, conversion: Conversion, ratio
     >>> decode([0x0102, 0x0103], "big", Conversion("voltage_l1", "int32", 1e-6))
     Value(number=16.908547, dropped=False)
     """
-    ordered = words if order == "big" else tuple(reversed(words))
-    (raw,) = struct.unpack(_FORMAT[conversion.type], struct.pack(f">{len(ordered)}H", *ordered))
+    ordered = words if order == "big" else words[::-1]
+    (raw,) = _NUMBER[conversion.type].unpack(_WORDS[len(ordered)].pack(*ordered))
     if raw in conversion.invalid:
         return Value(None)
     number = float(raw) * conversion.scale
     if not (math.isfinite(number) and conversion.minimum <= number <= conversion.maximum):
         return Value(None, dropped=True)
     number *= ratio
-    if abs(number) * 10 ** QUANTITIES[conversion.quantity].decimals > LARGEST:
+    if abs(number) > _LARGEST[conversion.quantity]:
         return Value(None, dropped=True)
     return Value(number)
 
