@@ -23,7 +23,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,14 +213,17 @@ class Spool:
         return db
 
     def _set_aside(self) -> Path:
-        there = sorted(self.path.parent.glob(f"{self.path.name}.corrupt-*"), key=lambda p: int(p.suffix[9:] or 0))
+        there = _numbered(self.path.parent.glob(f"{self.path.name}.corrupt-*"))
         for old in there[: -_SET_ASIDE + 1] if len(there) >= _SET_ASIDE else []:
             old.unlink()
+            Path(f"{old}-wal").unlink(missing_ok=True)
         number = int(there[-1].suffix[9:]) + 1 if there else 1
         aside = self.path.with_name(f"{self.path.name}.corrupt-{number}")
         self.path.rename(aside)
-        for ending in ("-wal", "-shm"):
-            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        # The latest rounds may stand in the WAL only; its frames have checksums, a damaged one is not taken.
+        with suppress(FileNotFoundError):
+            Path(f"{self.path}-wal").rename(f"{aside}-wal")
+        Path(f"{self.path}-shm").unlink(missing_ok=True)
         return aside
 
     def _healing(self, action: Callable[[], Result]) -> Result:
@@ -319,6 +322,11 @@ class Spool:
 
     def _remember(self) -> None:
         _write(self._db, {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows)})
+
+
+def _numbered(files: Iterable[Path]) -> list[Path]:
+    """Files set aside earlier, by their number."""
+    return sorted((file for file in files if file.suffix[9:].isdigit()), key=lambda file: int(file.suffix[9:]))
 
 
 def _check(db: sqlite3.Connection) -> None:

@@ -225,3 +225,16 @@ async def test_a_collector_that_lost_its_state_gets_everything_the_spool_still_h
 
     assert asked.resend
     assert stored == times(instants(*range(11, 32)), METERS)
+
+
+async def test_what_a_gateway_gave_up_without_knowing_that_it_was_stored_is_not_counted_as_lost(tmp_path):
+    async with central(tmp_path) as centre, gateway_at(centre.broker.port) as gateway:
+        gateway.hold(a_round(seq) for seq in range(1, 9))
+        await gateway.send(*range(1, 9))
+        await gateway.until_acknowledged(8)  # it has not heard that, and its spool is full
+        gap = Gap("gw-1", 1, 10, 10 * len(METERS), "evicted")
+        await gateway.publish(encode_packed(Envelope(1, 10, 9), encode_body(gap)))
+        await gateway.until_acknowledged(10)
+        (mark,) = await centre.json("query", "sequence")
+
+    assert (mark["rounds"], mark["rounds_lost"], mark["rows_lost"]) == (8, 2, 2 * len(METERS))

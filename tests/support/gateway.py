@@ -88,7 +88,7 @@ class ScriptedGateway:
                 payload = bytes(message.payload)
                 if message.topic.value == TOPICS.ack(self.name):
                     self.acks.append(decode_control(payload, Ack))
-                else:
+                elif message.topic.value == TOPICS.collector_status("00"):
                     self.collector.append(decode_control(payload, CollectorStatus).state)
 
 
