@@ -93,6 +93,8 @@ class Pipeline:
         self._counters = counters
         self._stop = asyncio.Event()
         self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
+        # What may be acknowledged: marks as they were committed, never as they stand in the middle of a commit.
+        self._committed = {(gateway, epoch): mark.seq for gateway, epoch, mark in sequence.epochs()}
 
     def stop(self) -> None:
         """Finish the commit under way and what waits, then return from ``run``."""
@@ -133,7 +135,7 @@ class Pipeline:
 
         Several epochs of one gateway share its topic; each is said, the last one stays.
         """
-        return [(gateway, self._ack(gateway, epoch)) for gateway, epoch, _ in self._sequence.epochs()]
+        return [(gateway, self._ack(gateway, epoch)) for gateway, epoch in self._committed]
 
     # --- step 1 ---------------------------------------------------------------------------------
 
@@ -152,7 +154,9 @@ class Pipeline:
         gateway = arrival.gateway
         key = (gateway, envelope.epoch)
         mark = self._sequence.mark(*key)
-        if mark is not None and envelope.seq <= mark.seq:  # known without a look at its body
+        if mark is None:  # nothing below its oldest number will ever come
+            self._committed[key] = envelope.oldest - 1
+        elif envelope.seq <= mark.seq:  # known without a look at its body
             self._counters.duplicates += 1
             admitted.repeat[key] = arrival.shard
             return
@@ -233,6 +237,8 @@ class Pipeline:
             await self._insist(
                 "state", lambda: asyncio.to_thread(self._checkpoint.commit, marks, snapshots, outgoing, refused)
             )
+        for gateway, epoch, mark in marks:
+            self._committed[gateway, epoch] = mark.seq
 
     async def _answer(self, admitted: Admitted) -> None:
         answers: dict[tuple[str, int], tuple[str, bool]] = {}
@@ -245,8 +251,7 @@ class Pipeline:
                 await source.acknowledge(gateway, self._ack(gateway, epoch, resend=resend))
 
     def _ack(self, gateway: str, epoch: int, *, resend: bool = False) -> Ack:
-        mark = self._sequence.mark(gateway, epoch)
-        return Ack(epoch_text(epoch), mark.seq if mark else 0, self._window, resend)
+        return Ack(epoch_text(epoch), self._committed[gateway, epoch], self._window, resend)
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
         """Try for ever, with jitter; say once when it begins to fail and once when it is over."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -65,7 +66,7 @@ class Quarantined:
 
 
 class Checkpoint:
-    """The state file; one connection, used by one thread at a time."""
+    """The state file; one connection behind a lock, because commits and the outbox run in different threads."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -74,6 +75,7 @@ class Checkpoint:
             CannotStart: it cannot be opened, or is not a database of ours.
         """
         self.path = path
+        self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -109,6 +111,16 @@ class Checkpoint:
         Raises:
             StoreBusy: the disk is full or the file is locked; nothing was written.
         """
+        with self._lock:
+            self._commit(marks, snapshots, outgoing, refused)
+
+    def _commit(
+        self,
+        marks: Iterable[tuple[str, int, Mark]],
+        snapshots: Mapping[str, bytes],
+        outgoing: Sequence[Outgoing],
+        refused: Sequence[Refused],
+    ) -> None:
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -138,7 +150,8 @@ class Checkpoint:
 
     def pending(self, most: int) -> list[Outgoing]:
         """The oldest events that nobody has confirmed yet."""
-        rows = self._db.execute("SELECT id, topic, body FROM outbox ORDER BY n LIMIT ?", (most,))
+        with self._lock:
+            rows = self._db.execute("SELECT id, topic, body FROM outbox ORDER BY n LIMIT ?", (most,)).fetchall()
         return [Outgoing(*row) for row in rows]
 
     def relayed(self, ids: Iterable[str]) -> None:
@@ -148,7 +161,8 @@ class Checkpoint:
             StoreBusy: the disk is full or the file is locked; they will be relayed again.
         """
         try:
-            self._db.executemany("DELETE FROM outbox WHERE id = ?", ((one,) for one in ids))
+            with self._lock:
+                self._db.executemany("DELETE FROM outbox WHERE id = ?", ((one,) for one in ids))
         except sqlite3.Error as error:
             raise StoreBusy(f"{self.path}: {error}") from error
 

@@ -53,12 +53,12 @@ class OutboxRelay:
         Raises:
             StoreBusy: what was relayed could not be noted; it will be relayed again.
         """
-        pending = self._checkpoint.pending(_AT_ONCE)
+        pending = await asyncio.to_thread(self._checkpoint.pending, _AT_ONCE)
         taken = []
         for one in pending:
             if not await self._publish(one.topic, one.body.encode()):
                 break
             taken.append(one.id)
         if taken:
-            self._checkpoint.relayed(taken)
+            await asyncio.to_thread(self._checkpoint.relayed, taken)
         return len(taken) == _AT_ONCE

@@ -1,29 +1,31 @@
-"""What all subjects are measured on: fleets whose readings come from the simulators' physics.
+"""The readings all subjects measure with: customers of the simulated world, ten values each, once a minute.
 
-Two hundred customers of five trades on a Thursday morning, minute by minute. A larger fleet repeats them under
-other names. Meters are read one after the other, 30 ms apart, as on a real line.
+They come from the simulators' physics and one seed. A gateway's meters are read one after the other, so that no two
+rows have the same instant. One customer in a hundred is tampered with soon after the start: a fleet in which nothing
+is ever pending would flatter the checks. Gateways share a stock of customers; none has the same one twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from typing import Final
+from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
+
+from collector.engine.fleet import Fleet
 from collector.registry.registry import Registry, RegistrySettings
 from metering.codec import Envelope, encode_body, encode_packed
-from metering.round import Column, Origin, Round, pack
-from simulators.companions import registry
+from metering.quantity import QUANTITIES
+from metering.round import NULL, Column, Origin, Round
 from simulators.park import Park, ParkSettings, expand
-from simulators.physics import Reading
+from simulators.physics import SimulatedMeter
+from tests.support.engines import tariffs
 
-MINUTE_MS: Final = 60_000
-START: Final = datetime.fromisoformat("2026-03-05T10:00:00+08:00")
-_READ_MS: Final = 30
+Floats = npt.NDArray[np.float64]
 
-QUANTITIES: Final = (
-    "active_energy_import",
+TEN = (
     "active_power",
     "reactive_power",
     "power_factor",
@@ -33,111 +35,133 @@ QUANTITIES: Final = (
     "current_l1",
     "current_l2",
     "current_l3",
+    "active_energy_import",
 )
+PERIOD_MS = 60_000
+DAY = datetime.fromisoformat("2026-03-04T00:00:00+08:00")
+FIRST_MINUTE = 8 * 60
+LAST_MINUTE = 24 * 60 - 2
+_TAMPERED_AFTER = "8h20min"
+_CUSTOMERS_A_TRADE = 80
+_A_READ_MS = 90  # two requests at 9600 Bd
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """Gateways, each with as many meters."""
+class Row:
+    """One reading with the names of everything, as most systems send it."""
 
-    gateways: int
-    meters: int
-
-    @property
-    def readings(self) -> int:
-        """Readings a minute."""
-        return self.gateways * self.meters
-
-    def __str__(self) -> str:
-        return f"{self.gateways}x{self.meters}"
+    gateway: str
+    meter: str
+    measured_at: int
+    values: dict[str, float]
 
 
-@cache
-def park() -> Park:
-    """The two hundred customers."""
-    trades = dict.fromkeys(("retail", "manufacturing", "catering", "logistics", "ecommerce"), 40)
-    settings = ParkSettings.model_validate({"park": "bench", "trades": trades, "start": START, "every": "60s"})
-    return expand(settings, START)
+class World:
+    """Gateways with meters, read minute by minute."""
 
-
-@cache
-def minutes(count: int) -> list[list[tuple[float, ...]]]:
-    """For each minute and customer the values of ``QUANTITIES``."""
-    first = int(START.timestamp() * 1000)
-    return [
-        [_values(one.meter.reading(first + minute * MINUTE_MS + _READ_MS * i)) for i, one in enumerate(park().meters)]
-        for minute in range(count)
-    ]
-
-
-def _values(reading: Reading) -> tuple[float, ...]:
-    flow = reading.flow
-    factor = flow.total_kw / flow.total_kva if flow.total_kva else 1.0
-    return (
-        sum(reading.import_kwh),
-        flow.total_kw,
-        flow.total_kvar,
-        factor,
-        *flow.voltage_v,
-        *flow.current_a,
-    )
-
-
-def rounds(fleet: Fleet, count: int) -> list[list[Round]]:
-    """For each minute one round a gateway."""
-    names = [one.meter.name for one in park().meters]
-    first = int(START.timestamp() * 1000)
-    made: list[list[Round]] = []
-    for minute, values in enumerate(minutes(count)):
-        at = first + minute * MINUTE_MS
-        made.append([_round(fleet, gateway, names, values, at) for gateway in range(fleet.gateways)])
-    return made
-
-
-def _round(fleet: Fleet, gateway: int, names: list[str], values: list[tuple[float, ...]], at: int) -> Round:
-    chosen = [(gateway * 37 + i) % len(names) for i in range(fleet.meters)]
-    return Round(
-        f"gw-{gateway:03d}",
-        "main",
-        Origin.LIVE,
-        MINUTE_MS,
-        at,
-        tuple(f"{gateway:03d}-{names[i]}" for i in chosen),
-        pack((at + 1_000 + _READ_MS * n for n in range(fleet.meters)), "q"),
-        pack([0] * fleet.meters, "I"),
-        tuple(Column.of(name, [values[i][k] for i in chosen]) for k, name in enumerate(QUANTITIES)),
-    )
-
-
-def messages(made: list[list[Round]]) -> list[list[bytes]]:
-    """The same rounds as they arrive."""
-    return [
-        [encode_packed(Envelope(1, seq, seq - 1), encode_body(content)) for content in minute]
-        for seq, minute in enumerate(made, 1)
-    ]
-
-
-def known(fleet: Fleet) -> Registry:
-    """A registry of the whole fleet: ratings and contracts of the customers."""
-    settings = registry(park())
-    meters = [
-        one | {"id": f"{gateway:03d}-{one['id']}"} for gateway in range(fleet.gateways) for one in settings["meters"]
-    ]
-    return Registry(RegistrySettings.model_validate(settings | {"meters": meters}), "bench")
-
-
-def rows(content: Round) -> list[dict[str, object]]:
-    """One round as a usual program would send it: one JSON object a reading."""
-    count = content.rows
-    columns = {column.quantity: column.values(count) for column in content.columns}
-    at = memoryview(content.measured_at).cast("q")
-    return [
-        {
-            "gateway": content.gateway,
-            "meter": meter,
-            "measured_at": at[i],
-            "quality": 0,
-            **{name: values[i] for name, values in columns.items()},
+    def __init__(self, gateways: int, meters: int) -> None:
+        """Give every gateway its customers."""
+        stock = _stock()
+        self.names = {
+            f"gw-{g:02d}": tuple(f"m-{g:02d}-{i:03d}" for i in range(meters)) for g in range(1, gateways + 1)
         }
-        for i, meter in enumerate(content.meters)
+        self._customers = {
+            gateway: [stock.meters[(g * meters + i) % len(stock.meters)].meter for i in range(meters)]
+            for g, gateway in enumerate(self.names)
+        }
+        self._rng = np.random.default_rng(7)
+        self._minute = FIRST_MINUTE
+        self._seq = 0
+
+    def fleet(self) -> Fleet:
+        """An empty fleet that knows every meter."""
+        registered = [
+            {
+                "id": name,
+                "site": "park",
+                "nominal_voltage_v": customer.rating.nominal_voltage_v,
+                "base_current_a": customer.rating.base_current_a,
+                "maximum_current_a": customer.rating.maximum_current_a,
+                "contract_kva": customer.rating.contract_kva,
+            }
+            for gateway, names in self.names.items()
+            for name, customer in zip(names, self._customers[gateway], strict=True)
+        ]
+        settings = RegistrySettings.model_validate({"sites": [{"id": "park"}], "meters": registered})
+        return Fleet(Registry(settings, "bench"), tariffs())
+
+    def rounds(self, minutes: int) -> list[Round]:
+        """The next minutes of every gateway, in the order of their arrival."""
+        first, self._minute = self._minute, self._minute + minutes
+        if self._minute > LAST_MINUTE:
+            raise ValueError("the day is over")
+        by_gateway = [list(self._gateway(gateway, first, minutes)) for gateway in self.names]
+        return [rounds[minute] for minute in range(minutes) for rounds in by_gateway]
+
+    def messages(self, minutes: int) -> list[bytes]:
+        """The next minutes as they come from the broker."""
+        first = self._seq
+        self._seq += minutes
+        return [
+            encode_packed(Envelope(1, first + 1 + i // len(self.names), 0), encode_body(content))
+            for i, content in enumerate(self.rounds(minutes))
+        ]
+
+    def _gateway(self, gateway: str, first: int, minutes: int) -> Iterator[Round]:
+        names, customers = self.names[gateway], self._customers[gateway]
+        after_ms = np.arange(len(names)) * (50_000 // len(names) if len(names) * _A_READ_MS > 50_000 else _A_READ_MS)
+        late_ms = after_ms + self._rng.integers(0, 15, (minutes, len(names)))
+        table = np.stack([_values(one, first, late_ms[:, i]) for i, one in enumerate(customers)], axis=2)
+        quality = bytes(4 * len(names))
+        for i in range(minutes):
+            at = int(DAY.timestamp() * 1000) + (first + i) * PERIOD_MS
+            columns = tuple(_column(name, table[k, i]) for k, name in enumerate(TEN))
+            times = (at + late_ms[i]).astype("<i8").tobytes()
+            yield Round(gateway, "main", Origin.LIVE, PERIOD_MS, at, names, times, quality, columns)
+
+
+def rows_of(content: Round) -> list[Row]:
+    """The readings of a round, one by one."""
+    times = np.frombuffer(content.measured_at, "<i8").tolist()
+    columns = [(one.quantity, one.values(content.rows)) for one in content.columns]
+    return [
+        Row(content.gateway, meter, at, {name: values[i] for name, values in columns})
+        for i, (meter, at) in enumerate(zip(content.meters, times, strict=True))
     ]
+
+
+def _stock() -> Park:
+    trades = dict.fromkeys(("retail", "manufacturing", "catering", "logistics", "ecommerce"), _CUSTOMERS_A_TRADE)
+    prefixes = ("shop-1", "works-2", "kitchen-3", "depot-4")
+    tampered = [
+        {"meter": f"{prefix}10", "scenario": scenario, "after": _minutes(_TAMPERED_AFTER), "lasts": "14h"}
+        for prefix, scenario in zip(prefixes, ("current_loss", "bypass") * 2, strict=True)
+    ]
+    settings = ParkSettings.model_validate({"trades": trades, "start": DAY, "scenarios": tampered})
+    return expand(settings, datetime.now(UTC))
+
+
+def _minutes(text: str) -> str:
+    hours, _, minutes = text.removesuffix("min").partition("h")
+    return f"{int(hours) * 60 + int(minutes)}min"
+
+
+def _values(customer: SimulatedMeter, first: int, late_ms: Floats) -> Floats:
+    """The ten values of one meter at each minute, shape (10, minutes); what ``reading`` says, all at once."""
+    day = customer._day(0)
+    minutes = slice(first, first + len(late_ms))
+    active = day.power_kw[minutes, None].astype(np.float64) * day.share[minutes] * day.seen[minutes]
+    reactive = active * day.tangent[minutes]
+    voltage = day.voltage_v[minutes].astype(np.float64)
+    current = np.hypot(active, reactive) * 1000 / voltage
+    counted = customer._start_kwh.sum() + day.kwh.sum(axis=1)
+    energy = counted[minutes] + np.diff(counted)[minutes] * late_ms / PERIOD_MS
+    kw, kvar = active.sum(axis=1), reactive.sum(axis=1)
+    return np.vstack([kw, kvar, kw / np.maximum(np.hypot(kw, kvar), 1e-9), voltage.T, current.T, energy])
+
+
+def _column(name: str, values: Floats) -> Column:
+    decimals = QUANTITIES[name].decimals
+    integers = np.rint(values * 10**decimals).astype(np.int64)
+    width = 4 if np.abs(integers).max() < -NULL[4] else 8
+    return Column(name, decimals, integers.astype(f"<i{width}").tobytes())

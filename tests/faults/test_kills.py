@@ -41,6 +41,7 @@ from tests.support.waiting import until
 SEED = 20260618
 KILLS = 12  # of each of the four
 ENDPOINTS = 5
+METERS = 50
 SPEED = 2400  # a five-minute round every eighth of a second
 STILL = 1e-6  # a clock that stands still for all practical purposes
 BOUND_S = 240  # never reached; a test that hangs ends by itself
@@ -113,7 +114,9 @@ def sent_again(ear: Ear) -> int:
 
 
 @pytest.mark.servers
-async def test_forty_eight_kills_lose_nothing_store_nothing_twice_and_change_no_event(tmp_path: Path):
+async def test_forty_eight_kills_lose_nothing_store_nothing_twice_and_change_no_event(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+):
     park = a_park()
     async with asyncio.timeout(BOUND_S), Stack(tmp_path, "servers") as stack:
         clock = await begin(stack, park)
@@ -133,19 +136,20 @@ async def test_forty_eight_kills_lose_nothing_store_nothing_twice_and_change_no_
         (ledger,) = json.loads(await stack.query("sequence", "--json"))
         expected = await asyncio.to_thread(expected_of, rounds := rounds_in(spool), tmp_path / "collector.yaml")
         again = sent_again(ear)
-        print(f"{4 * KILLS} kills, {len(rounds)} rounds, {len(found.readings)} rows, {again} rounds sent again;")
-        print(f"{len(found.events)} events: {dict(kinds_of(found.events))}")
+        figures = {"kills": 4 * KILLS, "rounds": len(rounds), "rows": len(found.readings), "sent again": again}
+        for name, figure in (figures | kinds_of(found.events)).items():
+            record_property(name, figure)
 
         # The faults were real, and so was the work they fell into.
         assert [fate.result() for fate in fates] == [[-signal.SIGKILL] * KILLS] * len(victims)
         assert ear.connections > KILLS
         assert again > 0
         assert len(rounds) > 200
-        assert all(len(content.meters) == 50 for content in rounds)
+        assert len({meter for content in rounds for meter in content.meters}) == METERS
         assert {"wattline.current_loss.opened", "wattline.current_loss.closed"} <= set(kinds_of(expected.events))
 
         # Produced = stored, once each, value by value; the events are those of a run that nobody disturbed.
-        assert not list(tmp_path.glob("spool.db.corrupt-*"))
+        assert not set_aside(spool)
         assert differences(expected, found) == []
         assert {name: ledger[name] for name in ("rounds", "rounds_lost", "rows_lost", "skipped")} == {
             "rounds": len(rounds),
@@ -196,6 +200,11 @@ def verdict_on(stack: Stack, spool: Path) -> Verdict:
     url = stack.services.influx_url
     assert url is not None
     return judge(produced_in([spool]).readings, stored_in_influx(url, stack.services.database))
+
+
+def set_aside(spool: Path) -> list[Path]:
+    """Spool files that could not be read: killing a program must not make one."""
+    return list(spool.parent.glob(f"{spool.name}.corrupt-*"))
 
 
 def events_heard(ear: Ear) -> set[tuple[str, str]]:
