@@ -18,8 +18,9 @@ from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
 from collector.checks.register_difference import RegisterDifference
 from collector.registry.registry import Registry, load_registry
+from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
-from collector.store.influx_writer import InfluxSettings, InfluxStore
+from collector.store.influx_writer import InfluxStore
 from collector.store.sqlite_store import SqliteQueries, SqliteStore
 from collector.store.store import Queries, Store
 from collector.tariff.periods import Tariff, load_tariff
@@ -43,6 +44,18 @@ class ChecksSettings(Settings):
     current_shunt: CurrentShuntSettings = Field(CurrentShuntSettings(), description="Partial shunt.")
     energy_mismatch: EnergyMismatchSettings = Field(EnergyMismatchSettings(), description="Register against power.")
     capacity: CapacitySettings = Field(CapacitySettings(), description="Contract and temporary capacity.")
+
+
+def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
+    """The checks in the order they run: register differences come first, others use them."""
+    return (
+        RegisterDifference(),
+        EnergyDay(),
+        EnergyMismatch(limits.energy_mismatch),
+        Capacity(limits.capacity),
+        CurrentLoss(limits.current_loss),
+        CurrentShunt(limits.current_shunt),
+    )
 
 
 class CollectorSettings(Settings):
@@ -76,16 +89,8 @@ class Configuration:
         return self.folder / self.settings.state
 
     def checks(self) -> tuple[Check, ...]:
-        """The checks in the order they run: register differences come first, others use them."""
-        limits = self.settings.checks
-        return (
-            RegisterDifference(),
-            EnergyDay(),
-            EnergyMismatch(limits.energy_mismatch),
-            Capacity(limits.capacity),
-            CurrentLoss(limits.current_loss),
-            CurrentShunt(limits.current_shunt),
-        )
+        """The checks with the limits of the file."""
+        return all_checks(self.settings.checks)
 
     def store(self) -> Store:
         """The store that is configured.

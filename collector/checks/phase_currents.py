@@ -1,58 +1,171 @@
-"""What the two checks on phase currents share: which phase is compared with what, and the kWh it may hide."""
+"""What the two checks on phase currents share: one latch a phase, what is usual for it, and the kWh it may hide.
+
+A subclass says for each phase of each meter what it takes for abnormal; everything else is here. What is usual is
+learnt only while a phase carries load and nothing is suspected, so that the abnormal is not learnt as normal.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from collector.checks.check import Energy
-from collector.engine.fleet import Floats
+from collector.checks.check import Energy, Finding, Step
+from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
-from collector.engine.latch import Latched
+from collector.engine.latch import FIELDS as LATCH
+from collector.engine.latch import latch
 from collector.store.table import Mask
 
-PHASES: Final = (0, 1, 2)
+NO_CURRENT: Final = 0.005
+"""Share of the base current below which a phase carries nothing. [FW]"""
+
+_PER_PHASE: Final = (*LATCH, "usual", "loaded_readings", "hidden_kwh", "score")
+_LEARN: Final = 0.02  # weight of one reading in what is usual  [OURS]
 _MS_PER_HOUR: Final = 3_600_000.0
 _LONGEST_MS: Final = 3_600_000.0  # a longer silence says nothing about the load in between
 
 
-def other_phases(currents: Floats) -> Floats:
-    """For each phase the mean current of the other two; three rows."""
-    means: Floats = (currents.sum(axis=0) - currents) / 2
-    return means
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """The phases of a frame: matrices of three rows, one column a meter."""
+
+    voltages: Floats
+    currents: Floats  # magnitude
+    others: Floats  # mean current of the other two phases
+    base_a: Floats
+    nominal_v: Floats
+    usual: Floats  # what ``Judged.sample`` usually is
+    loaded: Floats  # from how many readings that was learnt
 
 
-def hidden_so_far(
-    hidden: Floats,
-    latched: Latched,
-    state: Floats,
-    counts: Mask,
-    frame: Frame,
-    voltages: Floats,
-    currents: Floats,
-    expected: Floats,
-    last_at: Floats,
-) -> Floats:
-    """kWh each phase would have counted since its condition began, had it carried ``expected`` amperes; three rows.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a check makes of them; matrices of three rows."""
 
-    Zero while a phase's condition does not hold. ``state`` is that of the latch; ``counts`` says for which phases this
-    reading adds something.
-    """
-    if latched.quiet:
-        return np.zeros(hidden.shape)
-    pending = ~np.isnan(state[0]) | ~np.isnan(state[2]) | latched.closed
+    known: Mask  # where it can be judged at all
+    trigger: Mask
+    clear: Mask
+    learns: Mask  # where ``sample`` is typical of the phase
+    sample: Floats
+    expected_a: Floats  # what the phase should carry
+    strength: Floats  # score of a finding that opens here
+
+
+class PhaseCurrentCheck(ABC):
+    """A condition of single phases of three-phase meters."""
+
+    name: str
+    fields = ("last_at", *(f"{field}_l{phase}" for field in _PER_PHASE for phase in (1, 2, 3)))
+
+    def __init__(self, delay_ms: float, readings: int) -> None:
+        """A condition has to hold so long, for so many readings."""
+        self._delay_ms = delay_ms
+        self._readings = readings
+
+    def concerns(self, frame: Frame) -> bool:
+        """Frames with voltage and current of all phases."""
+        return all(f"{name}_l{phase}" in frame.columns for name in ("voltage", "current") for phase in (1, 2, 3))
+
+    def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
+        """Judge the three phases of every row at once."""
+        voltages, currents = frame.phases("voltage"), frame.phases("current")
+        if voltages is None or currents is None:
+            return Step(state)
+        currents = np.abs(currents)
+        last_at = state[0].copy()
+        latches = state[1:10].reshape(3, 3, -1)
+        usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
+        np.nan_to_num(loaded, copy=False)
+        phases = Phases(
+            voltages,
+            currents,
+            (currents.sum(axis=0) - currents) / 2,
+            fleet.limits("base_current_a", frame.slots),
+            fleet.limits("nominal_voltage_v", frame.slots),
+            usual,
+            loaded,
+        )
+        fresh = ~np.isnan(currents).any(axis=0) & ~np.isnan(voltages).any(axis=0) & ~(frame.at <= last_at)
+        fresh &= fleet.limits("phases", frame.slots) == len(currents)
+        judged = self.judge(phases)
+        known = judged.known & fresh
+        latched = latch(
+            latches, frame.at, judged.trigger, judged.clear, known, delay_ms=self._delay_ms, readings=self._readings
+        )
+        self._learn(phases, judged, known & judged.learns & np.isnan(latches[2]))
+        if latched.quiet:
+            hidden[:] = 0.0
+        else:
+            pending = ~np.isnan(latches[0]) | ~np.isnan(latches[2]) | latched.closed
+            added = np.where(known & ~judged.clear, _hidden_kwh(frame, phases, judged.expected_a, last_at), 0.0)
+            hidden[:] = np.where(pending, np.nan_to_num(hidden) + added, 0.0)
+            score[latched.opened] = judged.strength[latched.opened]
+        state[0] = np.where(fresh, frame.at, last_at)
+        findings = tuple(
+            Finding(
+                row=int(row),
+                kind=self.name,
+                lifecycle="opened" if latched.opened[phase, row] else "closed",
+                part=f"L{phase + 1}",
+                started_at=float(latched.started_at[phase, row]),
+                at=float(frame.at[row]),
+                severity="inspect",
+                score=float(score[phase, row]),
+                readings=_readings(frame, int(row)),
+                limits=self.limits_of(float(phases.base_a[row])),
+                facts=self.facts_of(phases, int(phase), int(row)),
+                ruled_out=self.ruled_out,
+                energy=_energy_range(float(hidden[phase, row]), currents[:, row], int(phase)),
+                ended_at=None if latched.opened[phase, row] else float(latched.ended_at[phase, row]),
+            )
+            for phase, row in np.argwhere(latched.opened | latched.closed)
+        )
+        return Step(state, findings)
+
+    @property
+    @abstractmethod
+    def ruled_out(self) -> tuple[str, ...]:
+        """What else it could have been and is not, as the gates make sure."""
+
+    @abstractmethod
+    def judge(self, phases: Phases) -> Judged:
+        """The condition itself."""
+
+    @abstractmethod
+    def limits_of(self, base_a: float) -> Mapping[str, float]:
+        """The limits in force for a meter."""
+
+    @abstractmethod
+    def facts_of(self, phases: Phases, phase: int, row: int) -> Mapping[str, float | str]:
+        """The figures the sentence needs."""
+
+    @staticmethod
+    def _learn(phases: Phases, judged: Judged, learns: Mask) -> None:
+        usual = phases.usual
+        new = learns & np.isnan(usual)
+        if new.any():
+            usual[new] = judged.sample[new]
+        usual += np.where(learns, _LEARN * (judged.sample - usual), 0.0)
+        phases.loaded[:] += learns
+
+
+def _hidden_kwh(frame: Frame, phases: Phases, expected_a: Floats, last_at: Floats) -> Floats:
+    """kWh that a phase would have counted since the last reading, had it carried what is expected."""
     factor = frame.values("power_factor")
     cosine = np.where(np.isnan(factor), 1.0, np.abs(factor)) if factor is not None else 1.0
-    kilowatts = voltages * np.maximum(expected - currents, 0.0) * cosine / 1000
+    kilowatts = phases.voltages * np.maximum(expected_a - phases.currents, 0.0) * cosine / 1000
     elapsed = frame.at - last_at
     hours = np.where((elapsed > 0) & (elapsed <= _LONGEST_MS), elapsed, 0.0) / _MS_PER_HOUR
-    added = np.where(counts, np.nan_to_num(kilowatts * hours), 0.0)
-    return np.where(pending, np.nan_to_num(hidden) + added, 0.0)
+    hidden: Floats = np.nan_to_num(kilowatts * hours)
+    return hidden
 
 
-def energy_range(best: float, currents: Floats, phase: int) -> Energy:
-    """The range of an estimate that took the mean of the other phases: from their lower to their higher current."""
+def _energy_range(best: float, currents: Floats, phase: int) -> Energy:
+    """An estimate took the mean of the other phases; its range goes from their lower to their higher current."""
     others = np.delete(currents, phase)
     mean = float(others.mean())
     if not mean > 0:
@@ -60,7 +173,7 @@ def energy_range(best: float, currents: Floats, phase: int) -> Energy:
     return Energy(best * float(others.min()) / mean, best, best * float(others.max()) / mean)
 
 
-def phase_readings(frame: Frame, row: int) -> dict[str, float]:
+def _readings(frame: Frame, row: int) -> dict[str, float]:
     """Voltages, currents and powers of one row, as evidence."""
     wanted = [f"{quantity}_l{phase}" for quantity in ("voltage", "current", "active_power") for phase in (1, 2, 3)]
     wanted += ["active_power", "power_factor", "active_energy_import"]

@@ -10,7 +10,7 @@ import urllib.parse
 from typing import Any
 
 from collector.errors import CannotStart
-from collector.store.influx_writer import InfluxConnection, InfluxSettings
+from collector.store.influx_connection import InfluxConnection, InfluxSettings
 from collector.store.store import EnergyDayRow, Latest, LoadPoint
 from metering.errors import BackOff
 

@@ -5,17 +5,13 @@ Not run against a 2.x server by our tests: no package registry carries one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from collector.errors import StoreBusy, StoreRefuses
+from collector.store.influx_connection import InfluxSettings
 from metering.settings import read_secret
-
-if TYPE_CHECKING:
-    from collector.store.influx_writer import InfluxSettings
 
 _MISCONFIGURED = (401, 403, 404)
 

@@ -41,7 +41,7 @@ PERIOD_MS = 60_000
 DAY = datetime.fromisoformat("2026-03-04T00:00:00+08:00")
 FIRST_MINUTE = 8 * 60
 LAST_MINUTE = 24 * 60 - 2
-_TAMPERED_AFTER = "8h20min"
+_TAMPERED_AFTER = "500min"
 _CUSTOMERS_A_TRADE = 80
 _A_READ_MS = 90  # two requests at 9600 Bd
 
@@ -62,9 +62,7 @@ class World:
     def __init__(self, gateways: int, meters: int) -> None:
         """Give every gateway its customers."""
         stock = _stock()
-        self.names = {
-            f"gw-{g:02d}": tuple(f"m-{g:02d}-{i:03d}" for i in range(meters)) for g in range(1, gateways + 1)
-        }
+        self.names = {f"gw-{g:02d}": tuple(f"m-{g:02d}-{i:03d}" for i in range(meters)) for g in range(1, gateways + 1)}
         self._customers = {
             gateway: [stock.meters[(g * meters + i) % len(stock.meters)].meter for i in range(meters)]
             for g, gateway in enumerate(self.names)
@@ -109,7 +107,7 @@ class World:
 
     def _gateway(self, gateway: str, first: int, minutes: int) -> Iterator[Round]:
         names, customers = self.names[gateway], self._customers[gateway]
-        after_ms = np.arange(len(names)) * (50_000 // len(names) if len(names) * _A_READ_MS > 50_000 else _A_READ_MS)
+        after_ms = np.arange(len(names)) * _A_READ_MS
         late_ms = after_ms + self._rng.integers(0, 15, (minutes, len(names)))
         table = np.stack([_values(one, first, late_ms[:, i]) for i, one in enumerate(customers)], axis=2)
         quality = bytes(4 * len(names))
@@ -134,16 +132,11 @@ def _stock() -> Park:
     trades = dict.fromkeys(("retail", "manufacturing", "catering", "logistics", "ecommerce"), _CUSTOMERS_A_TRADE)
     prefixes = ("shop-1", "works-2", "kitchen-3", "depot-4")
     tampered = [
-        {"meter": f"{prefix}10", "scenario": scenario, "after": _minutes(_TAMPERED_AFTER), "lasts": "14h"}
+        {"meter": f"{prefix}10", "scenario": scenario, "after": _TAMPERED_AFTER, "lasts": "14h"}
         for prefix, scenario in zip(prefixes, ("current_loss", "bypass") * 2, strict=True)
     ]
     settings = ParkSettings.model_validate({"trades": trades, "start": DAY, "scenarios": tampered})
     return expand(settings, datetime.now(UTC))
-
-
-def _minutes(text: str) -> str:
-    hours, _, minutes = text.removesuffix("min").partition("h")
-    return f"{int(hours) * 60 + int(minutes)}min"
 
 
 def _values(customer: SimulatedMeter, first: int, late_ms: Floats) -> Floats:

@@ -1,107 +1,128 @@
-"""The stages of the hot path one by one, on the same readings: 10 gateways of 100 meters a commit."""
+"""The stages of the hot path one by one, on the fleet of its headline: decode, lines, checks.
+
+An evaluation is one condition of a rule judged on one reading. Only conditions that decide something about the meter
+are counted, and only those judged on every reading: not what is judged when a quarter of an hour or a day ends, not
+tests for missing values, not the bookkeeping of latches.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import repeat
 from typing import Final
 
-from influxdb_client import Point
+from influxdb_client.client.write.point import Point
 
-from collector.engine.frame import Frame, blocks_of
+from collector.config import ChecksSettings, all_checks
+from collector.engine.engine import Engine
+from collector.engine.frame import Block, blocks_of
 from collector.store.lines import LineEncoder
 from metering.codec import decode
-from tests.bench.hot_path import TIMED, WARM
-from tests.bench.measure import Figure, Timed, seconds_a_unit
-from tests.bench.readings import QUANTITIES, Fleet, known, messages, rounds
-from tests.support.engines import engine
-
-FLEET: Final = Fleet(10, 100)
-POINT_MINUTES: Final = 2
+from metering.round import Round
+from tests.bench.figures import Figure, compared, compared_cost
+from tests.bench.readings import World, rows_of
+from tests.bench.timing import Turn, nanoseconds, rates
+from tests.bench.usual import Reading, Rules, json_of, line_of
 
 EVALUATIONS: Final = {
-    # An evaluation is one condition judged on one reading. What is judged only when a block, a bucket or a day ends,
-    # arithmetic, and the bookkeeping of a latch that rests are not counted.
-    #
-    # value there · newer than the last · fell · rose beyond the rating · the same two against the suspect
-    "register_difference": 6,
-    # difference there · too long to spread · a gap · before the block under way · block over · today · failed
-    "energy_day": 7,
-    # bucket over · power there · after the last · not too long after · register interval even · power interval even
-    "energy_mismatch": 6,
-    # power there · newer · joined to the last · block over
-    "capacity": 4,
-    # each phase: energised · no current · others loaded · loaded before · others as usual · carries again;
-    # the meter: currents there · voltages there · newer · three phases
-    "current_loss": 3 * 6 + 4,
-    # each phase: below the share · usual share high · loaded before · clear again · not a current loss · may learn;
-    # the meter: median loaded · voltages there · newer · three phases
-    "current_shunt": 3 * 6 + 4,
+    "register_difference": 4,  # fell, rose beyond the rating; both again against the doubted level
+    "energy_day": 3,  # a gap, the block has ended, the read had failed
+    "energy_mismatch": 3,  # the interval is even for power, for the register; the bucket has ended
+    "capacity": 2,  # the interval is short enough to integrate, the block has ended
+    # Three phases each: energised, without current, others under load, carried load before, others carry their usual
+    # load, carries again; and once: three phases are connected.
+    "current_loss": 3 * 6 + 1,
+    # Three phases each: above the threshold of current_loss, below its share, usually kept up, seen under load often
+    # enough, above the clearing share; and once: median under load, all voltages present, three phases connected.
+    "current_shunt": 3 * 5 + 3,
 }
+_PER_READING: Final = sum(EVALUATIONS.values())
+_ROUNDS_A_COMMIT: Final = 10
+_COMMITS_A_TURN: Final = 3
+_USUAL_MINUTES: Final = 15
+_GATEWAYS, _METERS = 10, 100
 
 
-def measure(turns: int) -> Iterator[Figure]:
-    """Decoding, encoding, judging."""
-    made = rounds(FLEET, WARM + TIMED)
-    yield _decoding(turns, messages(made))
-    registry = known(FLEET)
-    judging = engine(registry)
-    blocks = [block for minute in made for block in blocks_of(judging.fleet, minute)]
-    tables = [block.table(judging.fleet) for block in blocks]
-    series = judging.fleet.series
-
-    def encoding() -> Timed:
-        encoder = LineEncoder()
-        encoder.encode(tables[0])
-        return lambda: sum(bool(encoder.encode(table)) * len(table) for table in tables)
-
-    lines = [
-        (series[slot].meter, series[slot].gateway, int(at), values)
-        for block in blocks[:POINT_MINUTES]
-        for slot, at, values in zip(
-            block.slots, block.at, zip(*[c.integers / 10**c.decimals for c in block.columns], strict=True), strict=True
-        )
-    ]
-
-    def points() -> Timed:
-        def run() -> int:
-            for meter, gateway, at, values in lines:
-                point = Point("reading").tag("gateway", gateway).tag("meter", meter)
-                for name, value in zip(QUANTITIES, values, strict=True):
-                    point.field(name, float(value))
-                point.time(at, "ms").to_line_protocol()
-            return len(lines)
-
-        return run
-
-    def checks() -> Timed:
-        judge = engine(registry)
-        again = [blocks_of(judge.fleet, minute) for minute in made]
-        frames: list[Frame] = [frame for minute in again for block in minute for _, frame in block.frames()]
-        for frame in frames[:WARM]:
-            judge.process(frame)
-
-        def run() -> int:
-            for frame in frames[WARM:]:
-                judge.process(frame)
-            return sum(len(frame) for frame in frames[WARM:])
-
-        return run
-
-    ours, peer, judged = seconds_a_unit(turns, encoding, points, checks)
-    yield Figure("encoder.lines_per_s", 1 / ours, "lines/s", 1 / peer, "Point", "encoder.ratio_to_point")
-    yield Figure("checks.ns_per_reading", judged * 1e9, "ns")
-    each = sum(EVALUATIONS.values())
-    yield Figure("checks.evaluations_per_reading", each, "evaluations")
-    yield Figure("checks.evaluations_per_s_per_core", each / judged, "evaluations/s")
+def run(quick: bool) -> Iterator[Figure]:
+    """Measure every stage beside its peer."""
+    repeats = 3 if quick else 11
+    assert {check.name for check in all_checks(ChecksSettings())} == set(EVALUATIONS), (
+        "a check has come or gone: count again"
+    )
+    yield _decode(repeats)
+    yield _lines(repeats)
+    yield from _checks(repeats)
 
 
-def _decoding(turns: int, arrived: list[list[bytes]]) -> Figure:
-    flat = [one for minute in arrived for one in minute]
+def _decode(repeats: int) -> Figure:
+    messages = World(_GATEWAYS, _METERS).messages(_ROUNDS_A_COMMIT)
+    rows = [json_of(row) for content in World(1, _METERS).rounds(_ROUNDS_A_COMMIT) for row in rows_of(content)]
 
-    def run() -> int:
-        for one in flat:
-            decode(one)
-        return len(flat) * FLEET.meters
+    def ours() -> int:
+        return sum(content.rows for m in messages if isinstance(content := decode(m).content, Round))
 
-    (seconds,) = seconds_a_unit(turns, lambda: run)
-    return Figure("collector.decode.ns_per_reading", seconds * 1e9, "ns")
+    def theirs() -> int:
+        for row in rows:
+            Reading.model_validate_json(row)
+        return len(rows)
+
+    cost, peer = (nanoseconds(rate) for rate in rates(repeat(ours), repeat(theirs), repeats=3 * repeats))
+    return compared_cost("decode", "collector.decode.ns_per_reading", cost, "ns/reading", peer, "pydantic, JSON row")
+
+
+def _lines(repeats: int) -> Figure:
+    world = World(_GATEWAYS, _METERS)
+    fleet, encoder = world.fleet(), LineEncoder()
+    (block,) = blocks_of(fleet, world.rounds(_ROUNDS_A_COMMIT))
+    few = [row for content in World(1, _METERS).rounds(_ROUNDS_A_COMMIT) for row in rows_of(content)]
+    readings = [Reading.model_validate_json(json_of(row)) for row in few]
+
+    def ours() -> int:
+        return encoder.encode(block.table(fleet)).count(b"\n")
+
+    def theirs() -> int:
+        return sum(1 for reading in readings if line_of(reading))
+
+    rate, peer = rates(repeat(ours), repeat(theirs), repeats=2 * repeats)
+    name = f"influxdb-client {Point.__name__}"
+    return compared("encode lines", "encoder.lines_per_s", rate, "lines/s", peer, name, "encoder.ratio_to_point")
+
+
+def _checks(repeats: int) -> Iterator[Figure]:
+    world, theirs = World(_GATEWAYS, _METERS), World(1, _METERS)
+    engine = Engine(world.fleet(), all_checks(ChecksSettings()), "bench", "1")
+    rate, peer = rates(_judged(world, engine), _judged_by_ifs(theirs, Rules(theirs.fleet())), repeats=repeats)
+    cost = nanoseconds(rate)
+    yield compared_cost(
+        "checks", "checks.ns_per_reading", cost, "ns/reading", nanoseconds(peer), "the rules as ifs, row by row"
+    )
+    done = rate * _PER_READING
+    keys = {"checks.evaluations_per_s_per_core": done}
+    yield Figure(f"checks, {_PER_READING} conditions a reading", done, "evaluations/s", keys)
+
+
+def _judged(world: World, engine: Engine) -> Iterator[Turn]:
+    def judge(commits: list[list[Block]]) -> int:
+        rows = 0
+        for blocks in commits:
+            for block in blocks:
+                for _, frame in block.frames():
+                    engine.process(frame)
+                    rows += len(frame)
+        return rows
+
+    while True:
+        rounds = [world.rounds(_ROUNDS_A_COMMIT) for _ in range(_COMMITS_A_TURN)]
+        yield partial(judge, [blocks_of(engine.fleet, one) for one in rounds])
+
+
+def _judged_by_ifs(world: World, rules: Rules) -> Iterator[Turn]:
+    def judge(readings: list[Reading]) -> int:
+        for reading in readings:
+            rules.judge(reading)
+        return len(readings)
+
+    while True:
+        rows = (row for content in world.rounds(_USUAL_MINUTES) for row in rows_of(content))
+        yield partial(judge, [Reading.model_validate_json(json_of(row)) for row in rows])

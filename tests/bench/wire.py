@@ -1,26 +1,22 @@
-"""What one reading costs on the wire, beside the JSON rows others send."""
+"""Bytes on the wire: packed rounds of a hundred meters with ten values each, beside a JSON object a reading.
+
+MQTT's and TCP's own bytes are left out on both sides; a message a reading would carry a hundred times as many.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from statistics import median
 
-import zstandard
-
-from tests.bench.measure import Figure
-from tests.bench.readings import Fleet, messages, rounds, rows
-
-MINUTES = 15
+from tests.bench.figures import Figure, compared_cost
+from tests.bench.readings import World, rows_of
+from tests.bench.usual import json_of
 
 
-def measure(turns: int) -> Iterator[Figure]:
-    """Rounds of 100 meters; bytes do not vary, so there is nothing to repeat."""
-    del turns
-    made = rounds(Fleet(1, 100), MINUTES)
-    readings = MINUTES * 100
-    packed = sum(len(one) for minute in messages(made) for one in minute) / readings
-    texts = [json.dumps(rows(one), separators=(",", ":")).encode() for minute in made for one in minute]
-    plain = sum(map(len, texts)) / readings
-    squeezed = sum(len(zstandard.compress(text)) for text in texts) / readings
-    yield Figure("wire.bytes_per_reading", packed, "bytes", plain, "JSON rows", smaller_is_better=True)
-    yield Figure("wire.json_zstd_bytes_per_reading", squeezed, "bytes")
+def run(quick: bool) -> Iterator[Figure]:
+    """Count the bytes of some rounds of different customers and hours."""
+    gateways, meters, minutes = 4, 100, 60 if quick else 240
+    packed = median(len(message) / meters for message in World(gateways, meters).messages(minutes))
+    rounds = World(gateways, meters).rounds(1)
+    plain = median(len(json_of(row)) for content in rounds for row in rows_of(content))
+    yield compared_cost("wire", "wire.bytes_per_reading", packed, "bytes/reading", plain, "a JSON object")

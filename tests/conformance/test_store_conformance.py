@@ -14,8 +14,9 @@ from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
 from collector.events.evidence import event_of
 from collector.registry.registry import Registry
+from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
-from collector.store.influx_writer import InfluxSettings, InfluxStore
+from collector.store.influx_writer import InfluxStore
 from collector.store.sqlite_store import SqliteQueries, SqliteStore
 from collector.store.store import EnergyDayRow, Latest, LoadPoint, Queries, Store
 from collector.store.table import ENERGY_DAY, Table, scaled

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from collector.checks.capacity import Capacity
 from collector.checks.check import Check
-from collector.checks.current_loss import CurrentLoss
-from collector.checks.current_shunt import CurrentShunt
-from collector.checks.energy_day import EnergyDay
-from collector.checks.energy_mismatch import EnergyMismatch
-from collector.checks.register_difference import RegisterDifference
-from collector.config import ChecksSettings
+from collector.config import ChecksSettings, all_checks
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
@@ -45,20 +39,8 @@ def registry(
     return Registry(settings, "test")
 
 
-def all_checks() -> tuple[Check, ...]:
-    limits = ChecksSettings()
-    return (
-        RegisterDifference(),
-        EnergyDay(),
-        EnergyMismatch(limits.energy_mismatch),
-        Capacity(limits.capacity),
-        CurrentLoss(limits.current_loss),
-        CurrentShunt(limits.current_shunt),
-    )
-
-
 def engine(known: Registry, checks: Sequence[Check] | None = None) -> Engine:
-    return Engine(Fleet(known, tariffs()), all_checks() if checks is None else checks, "test", "1")
+    return Engine(Fleet(known, tariffs()), all_checks(ChecksSettings()) if checks is None else checks, "test", "1")
 
 
 def judge(judging: Engine, rounds: Iterable[Round]) -> Outcome:

@@ -13,7 +13,8 @@ from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
 from collector.errors import StoreBusy, StoreRefuses
 from collector.registry.registry import Registry
-from collector.store.influx_writer import InfluxSettings, InfluxStore
+from collector.store.influx_connection import InfluxSettings
+from collector.store.influx_writer import InfluxStore
 from collector.store.table import Table
 from metering.errors import StopAndFix
 from metering.round import Round

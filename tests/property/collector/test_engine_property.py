@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.checks.check import Step
+from collector.config import ChecksSettings, all_checks
 from collector.engine.engine import Engine
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.events.event import Event
 from metering.round import Round
-from tests.support.engines import all_checks, engine, judge, registry, tariffs
+from tests.support.engines import engine, judge, registry, tariffs
 from tests.support.rounds import MINUTE, T0, make_round, plausible
 
 GATEWAYS = {"gw-a": ["a-1", "a-2", "a-3"], "gw-b": ["b-1"], "gw-c": ["c-1", "c-2"]}
@@ -126,7 +127,7 @@ class Broken:
 def test_a_bug_in_a_check_is_switched_off_for_its_gateway_and_hurts_nobody_else(first: bool) -> None:
     rounds = rounds_of(3, 60)
     good = engine(registry(METERS))
-    checks = (Broken(), *all_checks()) if first else (*all_checks(), Broken())
+    checks = (Broken(), *all_checks(ChecksSettings())) if first else (*all_checks(ChecksSettings()), Broken())
     judging = engine(registry(METERS), checks)
     events, expected, switched = [], [], []
     for tick in range(60):
