@@ -2,7 +2,7 @@
 
 A message is a 21-byte envelope and a body. The first byte says which format follows:
 
-    0x01  packed: envelope, then zstd(msgpack(body))
+    0x01  packed: envelope, then zstd(msgpack(body)), integers in byte planes
     0x7B  plain JSON, for people: ``{`` is the format byte, the envelope's fields are keys
 
 The envelope (format, epoch, seq, held) stands outside the compressed body, so that a message with a broken
@@ -43,6 +43,7 @@ _ENVELOPE: Final = struct.Struct("<BQQI")
 _PERIOD_LIMIT_MS: Final = 86_400_000
 _GAP_REASONS: Final = ("evicted", "corrupt")
 _ZSTD_LEVEL: Final = 3
+_REMEMBERED_BYTES: Final = 32 * 1024  # longer lists of names are not worth a place in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class _Live(msgspec.Struct, tag_field="kind", tag="live"):
     group: str
     period_ms: int
     scheduled_at: int
-    meters: tuple[str, ...]
+    meters: msgspec.Raw
     measured_at: bytes
     quality: bytes
     columns: tuple[tuple[str, int, bytes], ...]
@@ -135,6 +136,7 @@ class _PlainEnvelope(msgspec.Struct):
 
 _pack_body = msgspec.msgpack.Encoder().encode
 _unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap).decode
+_read_meters = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap).decode
 _read_plain_envelope = msgspec.json.Decoder(_PlainEnvelope).decode
 _compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress
@@ -233,11 +235,26 @@ def _body(content: Round | Gap) -> _Live | _Gap:
         content.group,
         content.period_ms,
         content.scheduled_at,
-        content.meters,
-        content.measured_at,
-        content.quality,
-        tuple((c.quantity, c.decimals, c.data) for c in content.columns),
+        msgspec.Raw(_pack_body(content.meters)),
+        _to_planes(content.measured_at, 8),
+        _to_planes(content.quality, 4),
+        tuple((c.quantity, c.decimals, _to_planes(c.data, len(c.data) // content.rows)) for c in content.columns),
     )
+
+
+def _to_planes(data: bytes, width: int) -> bytes:
+    """The first byte of every integer, then the second of every one …: alike stands by alike, zstd saves a fifth."""
+    return b"".join([data[k::width] for k in range(width)])
+
+
+def _from_planes(data: bytes, width: int, rows: int) -> bytes:
+    """The integers again; what has the wrong length stays as it is and is refused later."""
+    if len(data) != width * rows:
+        return data
+    integers = bytearray(len(data))
+    for k in range(width):
+        integers[k::width] = data[k * rows : (k + 1) * rows]
+    return bytes(integers)
 
 
 def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
@@ -248,17 +265,29 @@ def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
     body = _unpack_body(_decompress(compressed, max_output_size=MAX_BODY_BYTES, allow_extra_data=False))
     if isinstance(body, _Gap):
         return Gap(body.gateway, body.first, envelope.seq, body.rows, body.reason)
+    meters = bytes(body.meters)
+    names = _meters(meters) if len(meters) <= _REMEMBERED_BYTES else _read_meters(meters)
+    rows = len(names)
     return Round(
         body.gateway,
         body.group,
         Origin.BACKFILL if isinstance(body, _Backfill) else Origin.LIVE,
         body.period_ms,
         body.scheduled_at,
-        body.meters,
-        body.measured_at,
-        body.quality,
-        tuple(Column(*column) for column in body.columns),
+        names,
+        _from_planes(body.measured_at, 8, rows),
+        _from_planes(body.quality, 4, rows),
+        tuple(
+            Column(name, decimals, _from_planes(data, 4 if len(data) == 4 * rows else 8, rows))
+            for name, decimals, data in body.columns
+        ),
     )
+
+
+@lru_cache(maxsize=1024)
+def _meters(packed: bytes) -> tuple[str, ...]:
+    """Gateways send the same names for months: read them once, and give the same tuple each time."""
+    return _read_meters(packed)
 
 
 def _plain_content(message: bytes) -> Round | Gap:
@@ -301,7 +330,7 @@ def _check_gap(envelope: Envelope, gap: Gap) -> None:
         raise DecodeError(f"gap reason {gap.reason[:80]!r}; known: {', '.join(_GAP_REASONS)}")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _checked_meters(meters: tuple[str, ...]) -> bool:
     """Whether no meter is named twice. Gateways send the same tuple for months: check it once.
 

@@ -23,8 +23,9 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
+from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask, Rows
-from collector.tariff.calendar import BLOCK_MS
+from collector.tariff.calendar import BLOCK_MS, block_of
 from metering.settings import Settings
 
 _CONDITIONS: Final = ("over_capacity", "temporary_capacity", "over_approved")
@@ -65,7 +66,7 @@ class Capacity:
         kva = _apparent(frame)
         last_at, last_kva = state[3], state[4]
         usable = ~np.isnan(kva) & ~(frame.at <= last_at)
-        block = np.floor_divide(frame.at, BLOCK_MS)
+        block = block_of(frame.at)
         elapsed = frame.at - last_at
         joined = usable & (elapsed <= max(3.0 * frame.period_ms, 60_000.0))
         mean = (last_kva + kva) / 2
@@ -174,7 +175,7 @@ def _apparent(frame: Frame) -> Floats:
     if apparent is not None:
         found: Floats = np.fmax(active, np.abs(apparent))
     elif reactive is not None:
-        found = np.hypot(active, np.nan_to_num(reactive))
+        found = np.sqrt(active * active + np.where(np.isnan(reactive), 0.0, reactive * reactive))
     else:
         found = active
     return np.where(np.isnan(active), np.nan, found)
@@ -182,8 +183,9 @@ def _apparent(frame: Frame) -> Floats:
 
 def _add(state: Floats, mean: Floats, span_ms: Floats) -> None:
     covers = span_ms > 0
-    state[1] = np.nan_to_num(state[1]) + np.where(covers, mean * span_ms, 0.0)
-    state[2] = np.nan_to_num(state[2]) + np.where(covers, span_ms, 0.0)
+    zero_where_unknown(state[1:3])
+    state[1] += np.where(covers, mean * span_ms, 0.0)
+    state[2] += np.where(covers, span_ms, 0.0)
 
 
 def _approved(fleet: Fleet, slots: Rows, start: Floats) -> Floats:

@@ -21,7 +21,7 @@ from collector.checks.check import Measured, Step
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame, failed
 from collector.store.table import ENERGY_DAY, Mask, Rows
-from collector.tariff.calendar import BLOCK_MS, LocalDay
+from collector.tariff.calendar import BLOCK_MS, LocalDay, block_of
 
 _FIELDS: Final = (
     "block",  # the block under way, counted from 1970 UTC
@@ -64,7 +64,7 @@ class EnergyDay:
         """Add every difference to its blocks, periods and days."""
         kwh, since = frame.columns["import_kwh"], frame.columns["import_since"]
         rows = np.flatnonzero(~np.isnan(kwh))
-        blocks = np.floor_divide(frame.at, BLOCK_MS) - np.floor_divide(since, BLOCK_MS)
+        blocks = block_of(frame.at) - block_of(since)
         rows = rows[blocks[rows] <= _LONGEST_SPREAD]
         measured: list[Measured] = []
         if len(rows):
@@ -152,14 +152,14 @@ class _Spread:
         state = self.state
         new = np.isnan(state[_I["block"]])
         if new.any():
-            state[_I["block"], new] = np.floor_divide(self.since[new], BLOCK_MS)
+            state[_I["block"], new] = block_of(self.since[new])
             state[_I["block_kwh"], new] = 0.0
             state[_I["block_covered_ms"], new] = 0.0
             self._next_day(new)
         # Energy that could not be believed is skipped: the block under way may lie behind the interval.
-        behind = np.floor_divide(self.since, BLOCK_MS) > state[_I["block"]]
+        behind = block_of(self.since) > state[_I["block"]]
         if behind.any():
-            block = np.floor_divide(self.since, BLOCK_MS)
+            block = block_of(self.since)
             state[_I["block"], behind] = block[behind]
             state[_I["block_kwh"], behind] = 0.0
             state[_I["block_covered_ms"], behind] = 0.0

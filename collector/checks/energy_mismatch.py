@@ -19,6 +19,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
+from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask
 from metering.settings import Settings
 
@@ -56,9 +57,9 @@ class EnergyMismatch:
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:  # noqa: ARG002 - no rating is needed
         """Integrate; judge a row's window when its bucket ends."""
         sums = state[3 : 3 + len(_WINDOW)].reshape(_BUCKETS, len(_SUMS), -1)
-        np.nan_to_num(sums, copy=False)
+        zero_where_unknown(sums)
         findings: tuple[Finding, ...] = ()
-        bucket = np.floor_divide(frame.at, _BUCKET_MS)
+        bucket = np.floor(frame.at / _BUCKET_MS)
         over = bucket > state[0]
         if over.any():
             findings = self._judge(state, sums, over)

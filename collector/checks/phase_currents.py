@@ -18,6 +18,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
+from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask
 
 NO_CURRENT: Final = 0.005
@@ -79,18 +80,18 @@ class PhaseCurrentCheck(ABC):
         last_at = state[0].copy()
         latches = state[1:10].reshape(3, 3, -1)
         usual, loaded, hidden, score = state[10:].reshape(4, 3, -1)
-        np.nan_to_num(loaded, copy=False)
+        zero_where_unknown(loaded)
         phases = Phases(
             voltages,
             currents,
             (currents.sum(axis=0) - currents) / 2,
-            fleet.limits("base_current_a", frame.slots),
-            fleet.limits("nominal_voltage_v", frame.slots),
+            fleet.limits("base_current_a", frame.chosen),
+            fleet.limits("nominal_voltage_v", frame.chosen),
             usual,
             loaded,
         )
         fresh = ~np.isnan(currents).any(axis=0) & ~np.isnan(voltages).any(axis=0) & ~(frame.at <= last_at)
-        fresh &= fleet.limits("phases", frame.slots) == len(currents)
+        fresh &= fleet.limits("phases", frame.chosen) == len(currents)
         judged = self.judge(phases)
         known = judged.known & fresh
         latched = latch(

@@ -67,7 +67,7 @@ class RegisterDifference:
 
 def _carries_kw(fleet: Fleet, frame: Frame) -> Floats:
     """The highest power a meter can carry, NaN if its rating is unknown."""
-    slots = frame.slots
+    slots = frame.chosen
     amperes = fleet.limits("maximum_current_a", slots) * fleet.limits("phases", slots)
     kilowatts: Floats = amperes * fleet.limits("nominal_voltage_v", slots) * (_MARGIN / 1000)
     return kilowatts

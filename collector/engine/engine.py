@@ -81,14 +81,15 @@ class Engine:
         for check in self._checks:
             if not check.concerns(frame):
                 continue
-            rows = self._switched_on(check, frame)
-            if not rows.any():
+            rows = self._switched_on(check, frame) if self._off else None
+            if rows is not None and not rows.any():
                 continue
-            judged = frame if rows.all() else frame.only(rows)
+            judged = frame if rows is None else frame.only(rows)
             try:
                 step = self._step(check, judged)
             except Exception:  # noqa: BLE001 - whatever a check does wrong, it must not stop the others
-                self._one_by_one(check, frame, rows, outcome)
+                every = np.ones(len(frame), np.bool_)
+                self._one_by_one(check, frame, every if rows is None else rows, outcome)
             else:
                 self._take(check, judged, step, outcome)
                 _derive(frame, rows, step)
@@ -173,8 +174,11 @@ class Engine:
                 outcome.switched.append(Switched(check.name, gateway, f"{type(error).__name__}: {error}"))
 
 
-def _derive(frame: Frame, rows: Mask, step: Step) -> None:
-    """Add derived columns to the frame, NaN for the rows that were not judged."""
+def _derive(frame: Frame, rows: Mask | None, step: Step) -> None:
+    """Add derived columns to the frame, NaN for the rows that were not judged (None: all were)."""
+    if rows is None:
+        frame.columns.update(step.derived)
+        return
     for name, values in step.derived.items():
         column = frame.columns.setdefault(name, np.full(len(frame), np.nan))
         column[rows] = values

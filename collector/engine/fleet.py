@@ -87,8 +87,8 @@ class Fleet:
         """What the registry says about a slot."""
         return self.registry.meters.get(self.series[slot].meter)
 
-    def limits(self, field: str, slots: Rows) -> Floats:
-        """One rating for each slot, NaN where it is unknown."""
+    def limits(self, field: str, slots: Rows | slice) -> Floats:
+        """One rating for each slot, NaN where it is unknown; not to be changed."""
         found: Floats = self._limits[LIMIT_FIELDS.index(field), slots]
         return found
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from collector.engine.fleet import Floats
+from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask
 
 FIELDS: Final = ("since", "count", "opened_at")
@@ -47,7 +48,7 @@ def latch(
         readings: for how many consecutive readings it has to hold.
     """
     since, count, opened_at = state
-    np.nan_to_num(count, copy=False)
+    zero_where_unknown(count)
     is_open = ~np.isnan(opened_at)
     triggered = trigger & known
     if not (triggered.any() or is_open.any() or count.any()):  # as nearly always

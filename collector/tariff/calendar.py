@@ -32,6 +32,12 @@ class LocalDay:
     periods: npt.NDArray[np.uint8]
 
 
+def block_of(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The block of each instant (ms); exact for every instant of this millennium, and faster than ``floor_divide``."""
+    found: npt.NDArray[np.float64] = np.floor(at / BLOCK_MS)
+    return found
+
+
 class Calendar:
     """The local days of one site under its tariff."""
 

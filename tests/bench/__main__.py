@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import typer
+
 from tests.bench import collector, edge, spool, stages, wire
 from tests.bench.figures import Figure, table
 
@@ -32,10 +34,10 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(_SUBJECTS)}")
     figures: list[Figure] = []
     for name in options.subjects or _SUBJECTS:
-        print(f"{name} …", flush=True)
+        typer.echo(f"{name} …")
         figures += _SUBJECTS[name](options.quick)
-    print(f"\nPython {platform.python_version()}, {platform.machine()}; CPU time of one core; medians\n")
-    print(table(figures))
+    typer.echo(f"\nPython {platform.python_version()}, {platform.machine()}; CPU time of one core; medians\n")
+    typer.echo(table(figures))
     known = json.loads(_FILE.read_text(encoding="utf-8")) if options.subjects and _FILE.exists() else {}
     for figure in figures:
         known |= {key: float(f"{value:.4g}") for key, value in figure.keys.items()}

@@ -47,9 +47,8 @@ _GATEWAYS, _METERS = 10, 100
 def run(quick: bool) -> Iterator[Figure]:
     """Measure every stage beside its peer."""
     repeats = 3 if quick else 11
-    assert {check.name for check in all_checks(ChecksSettings())} == set(EVALUATIONS), (
-        "a check has come or gone: count again"
-    )
+    names = {check.name for check in all_checks(ChecksSettings())}
+    assert names == set(EVALUATIONS), "a check has come or gone: count again"
     yield _decode(repeats)
     yield _lines(repeats)
     yield from _checks(repeats)

