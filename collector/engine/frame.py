@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +17,15 @@ import numpy.typing as npt
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.state import Chosen, chosen
 from collector.store.table import READING, Ints, Mask, Rows, Scaled, Table
-from metering.round import FAILED, NULL, Round
+from metering.round import FAILED, NULL, Origin, Round
 
 Bits = npt.NDArray[np.uint32]
-Layout = tuple[str, int, tuple[tuple[str, int], ...]]
+Layout = tuple[Origin, str, int, tuple[tuple[str, int], ...]]
 
 
 def layout_of(content: Round) -> Layout:
     """Rounds of equal layout can stand in one block."""
-    return content.group, content.period_ms, tuple((c.quantity, c.decimals) for c in content.columns)
+    return content.origin, content.group, content.period_ms, tuple((c.quantity, c.decimals) for c in content.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Block:
     quality: Bits
     period_ms: int
     columns: tuple[Scaled, ...]
-    waves: dict[int, slice]
+    waves: dict[int, slice]  # empty for a backfill: it is stored, not judged
 
     def table(self, fleet: Fleet) -> Table:
         """The rows as they are stored: every quantity, and the quality bits where one is set."""
@@ -90,41 +91,45 @@ class Block:
             yield wave, Frame(self.slots[rows], at[rows], self.quality[rows], self.period_ms, columns)
 
 
+class _Member(NamedTuple):
+    wave: int
+    slots: Rows
+    content: Round
+
+
 def blocks_of(fleet: Fleet, rounds: Sequence[Round]) -> list[Block]:
     """Group the rounds of a commit, each gateway's in its order, into blocks."""
     turn: dict[str, int] = {}
-    by_layout: dict[Layout, list[tuple[int, Round]]] = {}
+    by_layout: dict[Layout, list[_Member]] = {}
     for content in rounds:
         wave = turn.get(content.gateway, 0)
         turn[content.gateway] = wave + 1
-        by_layout.setdefault(layout_of(content), []).append((wave, content))
+        slots = fleet.slots(content.gateway, content.meters)
+        by_layout.setdefault(layout_of(content), []).append(_Member(wave, slots, content))
     # Gateways in the order of their slots, so that a wave is a run of neighbours wherever it can be.
-    return [
-        _block(fleet, sorted(members, key=lambda one: (one[0], int(fleet.slots(one[1].gateway, one[1].meters)[0]))))
-        for members in by_layout.values()
-    ]
+    return [_block(sorted(members, key=lambda one: (one.wave, int(one.slots[0])))) for members in by_layout.values()]
 
 
-def _block(fleet: Fleet, members: list[tuple[int, Round]]) -> Block:
-    first = members[0][1]
+def _block(members: list[_Member]) -> Block:
+    rounds = [member.content for member in members]
+    first = rounds[0]
     waves: dict[int, slice] = {}
     at = 0
-    for wave, content in members:
+    for wave, _, content in members:
         start = waves[wave].start if wave in waves else at
         at += content.rows
         waves[wave] = slice(start, at)
-    rounds = [content for _, content in members]
-    slots = [fleet.slots(content.gateway, content.meters) for content in rounds]
+    slots = [member.slots for member in members]
     return Block(
         slots=slots[0] if len(slots) == 1 else np.concatenate(slots),
         at=np.frombuffer(b"".join([content.measured_at for content in rounds]), "<i8"),
         quality=np.frombuffer(b"".join([content.quality for content in rounds]), "<u4"),
         period_ms=first.period_ms,
         columns=tuple(
-            _column(name.quantity, name.decimals, [(c.columns[i].data, c.rows) for c in rounds])
-            for i, name in enumerate(first.columns)
+            _column(column.quantity, column.decimals, [(c.columns[i].data, c.rows) for c in rounds])
+            for i, column in enumerate(first.columns)
         ),
-        waves=waves,
+        waves=waves if first.origin is Origin.LIVE else {},
     )
 
 
