@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: setup servers lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 demo: setup
 	@if [ "$(STACK)" = servers ]; then $(MAKE) --no-print-directory servers; fi

@@ -2,7 +2,7 @@
 
 Produced is what the spool file says: it keeps acknowledged rounds for a while (``keep_acknowledged`` has to be
 longer than the run). A reading is one row without a failure bit; its key is (gateway, meter, measured_at). Stored is
-read from the store itself, without the collector.
+read from the store itself, without the collector; there too a row with a failure bit is no reading.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def stored_in_sqlite(path: Path) -> Counter[Key]:
     if not path.exists():
         return Counter()
     with closing(_read_only(path)) as connection:
-        return Counter(connection.execute("SELECT gateway, meter, measured_at FROM reading").fetchall())
+        readings = "SELECT gateway, meter, measured_at FROM reading WHERE NOT CAST(coalesce(quality, 0) AS INTEGER) & ?"
+        return Counter(connection.execute(readings, (int(FAILED),)).fetchall())
 
 
 def stored_in_influx(url: str, database: str) -> Counter[Key]:
@@ -109,7 +110,10 @@ def stored_in_influx(url: str, database: str) -> Counter[Key]:
     for result in answer["results"]:
         for series in result.get("series", ()):
             gateway, meter = series["tags"]["gateway"], series["tags"]["meter"]
-            found.update((gateway, meter, row[0]) for row in series["values"])
+            bits = series["columns"].index("quality") if "quality" in series["columns"] else None
+            found.update(
+                (gateway, meter, row[0]) for row in series["values"] if bits is None or not int(row[bits] or 0) & FAILED
+            )
     return found
 
 

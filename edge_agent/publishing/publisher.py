@@ -30,6 +30,7 @@ from metering.topics import Topics
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+_STEADY_S: Final = 5.0  # a connection that held so long was a good one
 _STATUS_EVERY_S: Final = 30.0
 _LOOK_EVERY_S: Final = 1.0  # for stalls, and for changes worth a status
 _GOODBYE_S: Final = 2.0
@@ -87,7 +88,7 @@ class Publisher:
                 log.error("broker_refuses_us", why=str(refused.exceptions[0]))
                 pause_s = _LONGEST_PAUSE_S
             self.outbox.disconnected()
-            if time.monotonic() - started_s > _LONGEST_PAUSE_S:
+            if time.monotonic() - started_s > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads a herd, keeps no secret
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -53,7 +53,7 @@ class Row:
     gateway: str
     meter: str
     measured_at: int
-    values: dict[str, float]
+    values: dict[str, float | None]
 
 
 class World:
@@ -139,7 +139,7 @@ def _stock() -> Park:
     return expand(settings, datetime.now(UTC))
 
 
-def _values(customer: SimulatedMeter, first: int, late_ms: Floats) -> Floats:
+def _values(customer: SimulatedMeter, first: int, late_ms: npt.NDArray[np.int64]) -> Floats:
     """The ten values of one meter at each minute, shape (10, minutes); what ``reading`` says, all at once."""
     day = customer._day(0)
     minutes = slice(first, first + len(late_ms))

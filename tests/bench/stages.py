@@ -12,8 +12,6 @@ from functools import partial
 from itertools import repeat
 from typing import Final
 
-from influxdb_client.client.write.point import Point
-
 from collector.config import ChecksSettings, all_checks
 from collector.engine.engine import Engine
 from collector.engine.frame import Block, blocks_of
@@ -84,7 +82,7 @@ def _lines(repeats: int) -> Figure:
         return sum(1 for reading in readings if line_of(reading))
 
     rate, peer = rates(repeat(ours), repeat(theirs), repeats=2 * repeats)
-    name = f"influxdb-client {Point.__name__}"
+    name = "influxdb-client Point"
     return compared("encode lines", "encoder.lines_per_s", rate, "lines/s", peer, name, "encoder.ratio_to_point")
 
 

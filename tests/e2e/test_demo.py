@@ -15,6 +15,8 @@ import pytest
 
 from simulators.stack import script
 
+pytestmark = pytest.mark.xdist_group("demo")  # one run for all tests, also where several processes test
+
 BOUND_S = 150  # never reached; a demonstration that hangs is ended
 
 
@@ -42,7 +44,7 @@ def test_every_reading_is_stored_once(demo):
     _, outcome, told = demo
 
     assert outcome["rounds_produced"] == outcome["rounds_stored"] > 100
-    assert outcome["readings_stored"] >= outcome["readings_produced"] > 1000  # a read that failed has a row, too
+    assert outcome["readings_stored"] == outcome["readings_produced"] > 1000
     assert (outcome["missing"], outcome["duplicates_stored"]) == (0, 0)
     assert "Traceback" not in told
 

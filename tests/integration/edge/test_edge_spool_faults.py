@@ -101,7 +101,7 @@ def test_a_rotten_file_is_set_aside_and_polling_goes_on(tmp_path: Path, damage: 
     if damage == "header":
         data[:100] = dice.randbytes(100)
     elif damage == "random":
-        for _ in range(40):
+        for _ in range(20):
             at = dice.randrange(100, len(data))
             data[at : at + 64] = dice.randbytes(64)
     elif damage == "cut":

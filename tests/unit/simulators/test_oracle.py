@@ -47,8 +47,9 @@ def test_produced_are_the_rows_without_a_failure(tmp_path: Path) -> None:
 def test_stored_rows_are_counted_by_key(tmp_path: Path) -> None:
     path = tmp_path / "readings.db"
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE reading (gateway TEXT, meter TEXT, measured_at INTEGER)")
-        connection.executemany("INSERT INTO reading VALUES ('g-1', ?, ?)", [("m-0", AT), ("m-0", AT), ("m-1", AT)])
+        connection.execute("CREATE TABLE reading (gateway TEXT, meter TEXT, measured_at INTEGER, quality REAL)")
+        rows = [("m-0", AT, None), ("m-0", AT, None), ("m-1", AT, 64.0), ("m-2", AT, 1.0)]
+        connection.executemany("INSERT INTO reading VALUES ('g-1', ?, ?, ?)", rows)
 
     assert stored_in_sqlite(path) == {("g-1", "m-0", AT): 2, ("g-1", "m-1", AT): 1}
     assert stored_in_sqlite(tmp_path / "none.db") == Counter()
