@@ -180,16 +180,15 @@ def read_envelope(message: bytes) -> Envelope:
     """Read where a message stands, whatever its body holds.
 
     Raises:
-        DecodeError: the message is too large, of an unknown format or without a usable envelope.
+        DecodeError: the message is of an unknown format or without a usable envelope, or plain and too large.
     """
-    if len(message) > MAX_MESSAGE_BYTES:
-        raise DecodeError(f"a message of {len(message)} bytes; the limit is {MAX_MESSAGE_BYTES}")
     if message[:1] == bytes([PACKED]):
         if len(message) <= _ENVELOPE.size:
             raise DecodeError("the message ends inside its envelope")
         _, epoch, seq, held = _ENVELOPE.unpack_from(message)
         return _checked_envelope(epoch, seq, held)
     if message[:1] == bytes([PLAIN]):
+        _check_size(message)
         try:
             plain = _read_plain_envelope(message)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -213,6 +212,7 @@ def decode_body(envelope: Envelope, message: bytes) -> Message:
     Raises:
         DecodeError: a rule is broken; the text says which.
     """
+    _check_size(message)
     try:
         content = _packed_content(envelope, message) if message[0] == PACKED else _plain_content(message)
     except (msgspec.MsgspecError, zstandard.ZstdError, UnicodeDecodeError, RecursionError) as error:
@@ -307,6 +307,11 @@ def _plain_content(message: bytes) -> Round | Gap:
         pack(plain.quality, "I"),
         tuple(Column.of_integers(name, c.decimals, c.values) for name, c in plain.columns.items()),
     )
+
+
+def _check_size(message: bytes) -> None:
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise DecodeError(f"a message of {len(message)} bytes; the limit is {MAX_MESSAGE_BYTES}")
 
 
 def _epoch_number(text: str) -> int:

@@ -151,8 +151,13 @@ def test_a_body_that_lies_about_its_size_is_refused() -> None:
 
 
 def test_an_oversized_message_is_refused() -> None:
+    large = packed(bytes(codec.MAX_MESSAGE_BYTES))
+
     with pytest.raises(DecodeError, match="the limit is"):
-        decode(b"\x01" + bytes(codec.MAX_MESSAGE_BYTES))
+        decode(large)
+    assert read_envelope(large) == Envelope(1, 1, 0)
+    with pytest.raises(DecodeError, match="the limit is"):
+        read_envelope(b"{" + bytes(codec.MAX_MESSAGE_BYTES))
 
 
 def test_a_map_that_promises_billions_of_entries_is_refused() -> None:
