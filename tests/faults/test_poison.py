@@ -41,6 +41,7 @@ def poisons(gateway: ScriptedGateway, first: int) -> dict[str, bytes]:
         "Expected `object`": compressed(msgspec.msgpack.encode(["not", "a", "round"])),
         "the body says gateway gw-9": encode_body(a_round(first, gateway="gw-9")),
         "phase_of_the_moon": unknown_quantity(first),
+        f"the limit is {MAX_MESSAGE_BYTES}": bytes(MAX_MESSAGE_BYTES),
     }
     return {
         reason: encode_packed(gateway.envelope(seq), body) for seq, (reason, body) in enumerate(bodies.items(), first)
