@@ -342,12 +342,11 @@ def _write(db: sqlite3.Connection, meta: dict[str, str]) -> None:
 
 
 def _insert(db: sqlite3.Connection, rows: int, body: bytes, polled_at: int) -> int:
-    cursor = db.execute(
-        "INSERT INTO item (first, rows, polled_at, gap, crc32, body) VALUES (0, ?, ?, 0, ?, ?)",
-        (rows, polled_at, crc32(body), body),
+    seq = next_seq_of(db)  # asked before: a row that is changed later takes its pages twice
+    db.execute(
+        "INSERT INTO item (seq, first, rows, polled_at, gap, crc32, body) VALUES (?1, ?1, ?2, ?3, 0, ?4, ?5)",
+        (seq, rows, polled_at, crc32(body), body),
     )
-    seq = cursor.lastrowid or 0
-    db.execute("UPDATE item SET first = seq WHERE seq = ?", (seq,))
     return seq
 
 

@@ -64,8 +64,11 @@ def oldest_of(db: sqlite3.Connection) -> int:
 
 def next_seq_of(db: sqlite3.Connection) -> int:
     """The number the next item gets."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
-    return int(row[0]) + 1 if row else 1
+    last: int = db.execute(
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'item'), 0),"
+        " coalesce((SELECT max(seq) FROM item), 0))"
+    ).fetchone()[0]
+    return last + 1
 
 
 def used_pages_of(db: sqlite3.Connection) -> int:

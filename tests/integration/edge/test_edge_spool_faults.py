@@ -14,9 +14,9 @@ from spool_writer import NOW, a_round
 
 from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool.spool import Spool
-from edge_agent.spool.state import read_state
-from metering.codec import Envelope, decode, encode_packed
-from metering.round import Gap
+from edge_agent.spool.state import PAGE_BYTES, read_state
+from metering.codec import Envelope, decode, encode_body, encode_packed
+from metering.round import Column, Gap, Origin, Round, pack
 
 WRITER = Path(__file__).with_name("spool_writer.py")
 
@@ -188,3 +188,19 @@ def test_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path):
     sqlite3.connect(tmp_path / "other.db").close()
     with pytest.raises(NoSpool):
         read_state(tmp_path / "other.db", 1 << 20)
+
+
+def test_a_round_takes_its_pages_once(tmp_path: Path):
+    spool = Spool(tmp_path / "spool.db", "park-01", 1 << 20, 0)
+    dice, rows = random.Random(1), 9000
+    column = Column.of("active_power", [dice.uniform(-9e5, 9e5) for _ in range(rows)])
+    times, quality = pack([NOW] * rows, "q"), pack([0] * rows, "I")
+    meters = tuple(f"m{i}" for i in range(rows))
+    large = Round("park-01", "main", Origin.LIVE, 60_000, NOW, meters, times, quality, (column,))
+
+    for _ in range(2):
+        spool.append(large, NOW)
+
+    (pages,) = spool._db.execute("PRAGMA page_count").fetchone()
+    spool.close()
+    assert pages * PAGE_BYTES < 2 * len(encode_body(large)) + 8 * PAGE_BYTES
