@@ -22,6 +22,7 @@ from collector import quarantine
 from collector.config import Configuration, load
 from collector.engine.checkpoint import Checkpoint, read_sequence
 from collector.events.event import iso
+from collector.memory import keep_freed_memory
 from metering.errors import StopAndFix, WattlineError
 from metering.log import set_up_log
 from metering.settings import ConfigError, Language, language
@@ -69,6 +70,7 @@ def run(
     """Receive, store and judge until SIGTERM."""
     configuration = load(config, _language(lang))
     set_up_log(log_level)
+    keep_freed_memory()
     asyncio.run(application.serve(configuration))
 
 

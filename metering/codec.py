@@ -236,25 +236,10 @@ def _body(content: Round | Gap) -> _Live | _Gap:
         content.period_ms,
         content.scheduled_at,
         msgspec.Raw(_pack_body(content.meters)),
-        _to_planes(content.measured_at, 8),
-        _to_planes(content.quality, 4),
-        tuple((c.quantity, c.decimals, _to_planes(c.data, len(c.data) // content.rows)) for c in content.columns),
+        content.measured_at,
+        content.quality,
+        tuple((c.quantity, c.decimals, c.data) for c in content.columns),
     )
-
-
-def _to_planes(data: bytes, width: int) -> bytes:
-    """The first byte of every integer, then the second of every one …: alike stands by alike, zstd saves a fifth."""
-    return b"".join([data[k::width] for k in range(width)])
-
-
-def _from_planes(data: bytes, width: int, rows: int) -> bytes:
-    """The integers again; what has the wrong length stays as it is and is refused later."""
-    if len(data) != width * rows:
-        return data
-    integers = bytearray(len(data))
-    for k in range(width):
-        integers[k::width] = data[k * rows : (k + 1) * rows]
-    return bytes(integers)
 
 
 def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
@@ -267,7 +252,6 @@ def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
         return Gap(body.gateway, body.first, envelope.seq, body.rows, body.reason)
     meters = bytes(body.meters)
     names = _meters(meters) if len(meters) <= _REMEMBERED_BYTES else _read_meters(meters)
-    rows = len(names)
     return Round(
         body.gateway,
         body.group,
@@ -275,12 +259,9 @@ def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
         body.period_ms,
         body.scheduled_at,
         names,
-        _from_planes(body.measured_at, 8, rows),
-        _from_planes(body.quality, 4, rows),
-        tuple(
-            Column(name, decimals, _from_planes(data, 4 if len(data) == 4 * rows else 8, rows))
-            for name, decimals, data in body.columns
-        ),
+        body.measured_at,
+        body.quality,
+        tuple([Column(*column) for column in body.columns]),
     )
 
 

@@ -4,9 +4,10 @@ A round is a table, one row a meter (live) or one row an interval (backfill), on
 quantity. It is one encoded message, one spool row, one MQTT message, one unit of acknowledgement and
 one vector for the checks.
 
-Columns stay the little-endian bytes that travel: the edge fills them from ``array`` without numpy, the
-collector views them with ``numpy.frombuffer`` without a copy. A column is four or eight bytes wide; the
-smallest integer of its width means "no value".
+Columns stay the bytes that travel: little-endian integers of four or eight bytes in *byte planes*, the first byte of
+every row, then the second of every row, and so on. Alike stands by alike, which takes a fifth off the compressed
+size. The edge packs them from ``array`` without numpy, the collector turns whole columns with numpy. The smallest
+integer of a column's width means "no value".
 
 A ``Gap`` takes the place of rounds that the spool had to give up: it moves the sequence on and says what
 was lost. Nothing is ever lost silently.
@@ -71,7 +72,7 @@ class Column:
 
     quantity: str
     decimals: int
-    data: bytes  # rows × 4 or rows × 8 bytes, little-endian, signed
+    data: bytes  # rows × int32 or rows × int64, in byte planes
 
     @classmethod
     def of(cls, quantity: str, values: Iterable[float | None]) -> Column:
@@ -126,8 +127,8 @@ class Round:
     period_ms: int
     scheduled_at: int  # the aligned instant, ms since 1970 UTC
     meters: tuple[str, ...]  # unique in a live round; repeated in a backfill round
-    measured_at: bytes  # rows × int64: when the row was read, ms since 1970 UTC
-    quality: bytes  # rows × uint32: Quality bits
+    measured_at: bytes  # rows × int64 in byte planes: when the row was read, ms since 1970 UTC
+    quality: bytes  # rows × uint32 in byte planes: Quality bits
     columns: tuple[Column, ...]
 
     @property
@@ -153,20 +154,28 @@ class Gap:
 
 
 def pack(values: Iterable[int], typecode: str) -> bytes:
-    """Integers → little-endian bytes; ``typecode`` as in ``array`` (i, q or I)."""
+    """Integers → byte planes, lowest byte first; ``typecode`` as in ``array`` (i, q or I)."""
     packed = array(typecode, values)
     if sys.byteorder == "big":
         packed.byteswap()
-    return packed.tobytes()
+    data, width = packed.tobytes(), packed.itemsize
+    return b"".join([data[k::width] for k in range(width)])
 
 
-def unpack(data: bytes, typecode: str) -> array[int]:
-    """Little-endian bytes → integers.
+def unpack(planes: bytes, typecode: str) -> array[int]:
+    """Byte planes → integers.
 
     Raises:
         ValueError: the length is no multiple of the width.
     """
     unpacked: array[int] = array(typecode)
+    width = unpacked.itemsize
+    rows, rest = divmod(len(planes), width)
+    if rest:
+        raise ValueError(f"{len(planes)} bytes are no whole number of integers of {width} bytes")
+    data = bytearray(len(planes))
+    for k in range(width):
+        data[k::width] = planes[k * rows : (k + 1) * rows]
     unpacked.frombytes(data)
     if sys.byteorder == "big":
         unpacked.byteswap()

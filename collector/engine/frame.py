@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -122,8 +122,8 @@ def _block(members: list[_Member]) -> Block:
     slots = [member.slots for member in members]
     return Block(
         slots=slots[0] if len(slots) == 1 else np.concatenate(slots),
-        at=np.frombuffer(b"".join([content.measured_at for content in rounds]), "<i8"),
-        quality=np.frombuffer(b"".join([content.quality for content in rounds]), "<u4"),
+        at=_integers([content.measured_at for content in rounds], "<i8"),
+        quality=_integers([content.quality for content in rounds], "<u4"),
         period_ms=first.period_ms,
         columns=tuple(
             _column(column.quantity, column.decimals, [(c.columns[i].data, c.rows) for c in rounds])
@@ -137,14 +137,22 @@ def _column(name: str, decimals: int, parts: list[tuple[bytes, int]]) -> Scaled:
     widths = {len(data) // rows for data, rows in parts}
     if len(widths) == 1:
         width = widths.pop()
-        raw = np.frombuffer(b"".join([data for data, _ in parts]), f"<i{width}")
+        raw = _integers([data for data, _ in parts], f"<i{width}")
         valid = raw != NULL[width]
         integers = raw.astype(np.int64)
     else:
-        pieces = [np.frombuffer(data, f"<i{len(data) // rows}") for data, rows in parts]
+        pieces = [_integers([data], f"<i{len(data) // rows}") for data, rows in parts]
         valid = np.concatenate([piece != NULL[piece.itemsize] for piece in pieces])
         integers = np.concatenate([piece.astype(np.int64) for piece in pieces])
     return Scaled(name, decimals, integers, None if valid.all() else valid)
+
+
+def _integers(parts: list[bytes], dtype: str) -> npt.NDArray[Any]:
+    """Byte planes of several rounds → the integers of all of them, one after the other."""
+    width = np.dtype(dtype).itemsize
+    planes = [np.frombuffer(part, np.uint8).reshape(width, -1) for part in parts]
+    together = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
+    return np.ascontiguousarray(together.T).view(dtype)[:, 0]
 
 
 def _floats(column: Scaled) -> Floats:

@@ -29,6 +29,7 @@ Whole = npt.NDArray[np.uint64]
 _WORD: Final = 4
 _GROUP: Final = np.uint64(10**_WORD)
 _ROWS_AT_ONCE: Final = 2048  # their lines fit a second-level cache
+_BUFFERS: Final = 8
 _MINUS: Final = ord("-")
 
 
@@ -57,6 +58,7 @@ class LineEncoder:
     def __init__(self) -> None:
         """Start without a series."""
         self._prefixes: dict[str, Words] = {}
+        self._buffers: dict[int, bytearray] = {}  # by size; fresh memory of this size costs more than the digits
 
     def encode(self, table: Table) -> bytes:
         """One line a row, each ended by a line break; the bytes are empty if no row has a field."""
@@ -64,10 +66,15 @@ class LineEncoder:
             return b""
         prefixes = self._prefix_words(table.measurement, table.series)
         layout = _Layout(prefixes.shape[1], table.columns)
-        parts = [
-            _encode_rows(layout, prefixes[table.rows[start : start + _ROWS_AT_ONCE]], table, start)
-            for start in range(0, len(table), _ROWS_AT_ONCE)
-        ]
+        parts = []
+        for start in range(0, len(table), _ROWS_AT_ONCE):
+            heads = prefixes[table.rows[start : start + _ROWS_AT_ONCE]]
+            size = len(heads) * layout.template.nbytes
+            if size not in self._buffers:
+                if len(self._buffers) >= _BUFFERS:
+                    self._buffers.clear()
+                self._buffers[size] = bytearray(size)
+            parts.append(_encode_rows(layout, heads, table, start, self._buffers[size]))
         return b"".join(parts)
 
     def _prefix_words(self, measurement: str, series: Sequence[Series]) -> Words:
@@ -162,17 +169,17 @@ class _Layout:
         self.template = np.frombuffer(text, np.uint32)
 
 
-def _encode_rows(layout: _Layout, prefixes: Words, table: Table, start: int) -> bytes:
+def _encode_rows(layout: _Layout, prefixes: Words, table: Table, start: int, buffer: bytearray) -> bytes | bytearray:
     rows = slice(start, start + len(prefixes))
-    lines = np.empty((len(prefixes), len(layout.template)), np.uint32)
+    lines = np.frombuffer(buffer, np.uint32).reshape(len(prefixes), len(layout.template))
     lines[:] = layout.template
     lines[:, : prefixes.shape[1]] = prefixes
     for column, place in zip(table.columns, layout.places, strict=True):
         integers = column.integers[rows]
         place.write(lines, integers if column.valid is None else np.where(column.valid[rows], integers, 0))
     _write_time(lines, layout.time_at + 1, table.at[rows])
-    lines = _separate(lines, [None if c.valid is None else c.valid[rows] for c in table.columns], layout)
-    return lines.tobytes().translate(None, b"\0")
+    kept = _separate(lines, [None if c.valid is None else c.valid[rows] for c in table.columns], layout)
+    return (buffer if kept is lines else kept.tobytes()).translate(None, b"\0")
 
 
 def _write_time(lines: Words, at: int, ms: Ints) -> None:

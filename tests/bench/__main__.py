@@ -11,6 +11,7 @@ from typing import Final
 
 import typer
 
+from collector.memory import keep_freed_memory
 from tests.bench import collector, edge, spool, stages, wire
 from tests.bench.figures import Figure, table
 
@@ -32,6 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := [name for name in options.subjects if name not in _SUBJECTS]:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(_SUBJECTS)}")
+    keep_freed_memory()  # as the collector does; the peers have it, too
     figures: list[Figure] = []
     for name in options.subjects or _SUBJECTS:
         typer.echo(f"{name} …")
