@@ -18,7 +18,7 @@ from collector.engine.fleet import Fleet
 from collector.registry.registry import Registry, RegistrySettings
 from metering.codec import Envelope, encode_body, encode_packed
 from metering.quantity import QUANTITIES
-from metering.round import NULL, Column, Origin, Round
+from metering.round import Column, Origin, Round, pack, unpack
 from simulators.park import Park, ParkSettings, expand
 from simulators.physics import SimulatedMeter
 from tests.support.engines import tariffs
@@ -114,13 +114,13 @@ class World:
         for i in range(minutes):
             at = int(DAY.timestamp() * 1000) + (first + i) * PERIOD_MS
             columns = tuple(_column(name, table[k, i]) for k, name in enumerate(TEN))
-            times = (at + late_ms[i]).astype("<i8").tobytes()
+            times = pack((at + late_ms[i]).tolist(), "q")
             yield Round(gateway, "main", Origin.LIVE, PERIOD_MS, at, names, times, quality, columns)
 
 
 def rows_of(content: Round) -> list[Row]:
     """The readings of a round, one by one."""
-    times = np.frombuffer(content.measured_at, "<i8").tolist()
+    times = unpack(content.measured_at, "q")
     columns = [(one.quantity, one.values(content.rows)) for one in content.columns]
     return [
         Row(content.gateway, meter, at, {name: values[i] for name, values in columns})
@@ -155,6 +155,4 @@ def _values(customer: SimulatedMeter, first: int, late_ms: npt.NDArray[np.int64]
 
 def _column(name: str, values: Floats) -> Column:
     decimals = QUANTITIES[name].decimals
-    integers = np.rint(values * 10**decimals).astype(np.int64)
-    width = 4 if np.abs(integers).max() < -NULL[4] else 8
-    return Column(name, decimals, integers.astype(f"<i{width}").tobytes())
+    return Column.of_integers(name, decimals, np.rint(values * 10**decimals).astype(np.int64).tolist())
