@@ -19,7 +19,7 @@ from collector.engine.frame import Frame
 from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
 from collector.engine.state import zero_where_unknown
-from collector.store.table import Mask
+from collector.store.table import Mask, Rows
 
 NO_CURRENT: Final = 0.005
 """Share of the base current below which a phase carries nothing. [FW]"""
@@ -98,12 +98,14 @@ class PhaseCurrentCheck(ABC):
             latches, frame.at, judged.trigger, judged.clear, known, delay_ms=self._delay_ms, readings=self._readings
         )
         self._learn(phases, judged, known & judged.learns & np.isnan(latches[2]))
-        if latched.quiet:
-            hidden[:] = 0.0
-        else:
-            pending = ~np.isnan(latches[0]) | ~np.isnan(latches[2]) | latched.closed
-            added = np.where(known & ~judged.clear, _hidden_kwh(frame, phases, judged.expected_a, last_at), 0.0)
-            hidden[:] = np.where(pending, np.nan_to_num(hidden) + added, 0.0)
+        at_work = latched.at_work
+        so_far = np.nan_to_num(hidden[at_work])
+        hidden[:] = 0.0
+        if len(at_work[0]):
+            pending = ~np.isnan(latches[0][at_work]) | ~np.isnan(latches[2][at_work]) | latched.closed[at_work]
+            counts = (known & ~judged.clear)[at_work]
+            added = np.where(counts, _hidden_kwh(frame, phases, judged.expected_a, last_at, at_work), 0.0)
+            hidden[at_work] = np.where(pending, so_far + added, 0.0)
             score[latched.opened] = judged.strength[latched.opened]
         state[0] = np.where(fresh, frame.at, last_at)
         findings = tuple(
@@ -154,14 +156,15 @@ class PhaseCurrentCheck(ABC):
         phases.loaded[:] += learns
 
 
-def _hidden_kwh(frame: Frame, phases: Phases, expected_a: Floats, last_at: Floats) -> Floats:
-    """kWh that a phase would have counted since the last reading, had it carried what is expected."""
+def _hidden_kwh(frame: Frame, phases: Phases, expected_a: Floats, last_at: Floats, which: tuple[Rows, ...]) -> Floats:
+    """kWh that these phases would have counted since the last reading, had they carried what is expected."""
+    rows = which[1]
     factor = frame.values("power_factor")
-    cosine = np.where(np.isnan(factor), 1.0, np.abs(factor)) if factor is not None else 1.0
-    kilowatts = phases.voltages * np.maximum(expected_a - phases.currents, 0.0) * cosine / 1000
-    elapsed = frame.at - last_at
+    cosine = np.abs(np.nan_to_num(factor[rows], nan=1.0)) if factor is not None else 1.0
+    missing_a = np.maximum(expected_a[which] - phases.currents[which], 0.0)
+    elapsed = frame.at[rows] - last_at[rows]
     hours = np.where((elapsed > 0) & (elapsed <= _LONGEST_MS), elapsed, 0.0) / _MS_PER_HOUR
-    hidden: Floats = np.nan_to_num(kilowatts * hours)
+    hidden: Floats = np.nan_to_num(phases.voltages[which] * missing_a * cosine / 1000 * hours)
     return hidden
 
 

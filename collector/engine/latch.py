@@ -16,7 +16,7 @@ import numpy as np
 
 from collector.engine.fleet import Floats
 from collector.engine.state import zero_where_unknown
-from collector.store.table import Mask
+from collector.store.table import Mask, Rows
 
 FIELDS: Final = ("since", "count", "opened_at")
 """State rows of a latch: since when the pending condition holds (NaN = it does not), for how many readings,
@@ -26,7 +26,7 @@ and since when the finding is open (NaN = closed)."""
 class Latched(NamedTuple):
     """What changed at this reading."""
 
-    quiet: bool  # nothing is open, nothing is pending
+    at_work: tuple[Rows, ...]  # indices of the latches that are open, pending or about to be; all others rest
     opened: Mask
     closed: Mask
     started_at: Floats  # of the finding that opened or closed
@@ -49,19 +49,24 @@ def latch(
     """
     since, count, opened_at = state
     zero_where_unknown(count)
-    is_open = ~np.isnan(opened_at)
-    triggered = trigger & known
-    if not (triggered.any() or is_open.any() or count.any()):  # as nearly always
+    at_work = np.nonzero((trigger & known) | ~np.isnan(opened_at) | (count > 0))
+    opened, closed = np.zeros(count.shape, np.bool_), np.zeros(count.shape, np.bool_)
+    if not len(at_work[0]):  # as nearly always
         never = np.broadcast_to(np.nan, count.shape)
-        return Latched(True, triggered, triggered, never, never)
-    pending = np.where(is_open, clear, trigger)
-    since_now = np.where(pending, np.where(count > 0, since, at), np.nan)
-    count_now = np.where(pending, count + 1, 0.0)
-    due = known & pending & (count_now >= readings) & (at - since_now >= delay_ms)
-    opened, closed = due & ~is_open, due & is_open
-    changed = opened | closed
-    started_at = np.where(closed, opened_at, since_now)
-    opened_at[:] = np.where(opened, since_now, np.where(closed, np.nan, opened_at))
-    since[:] = np.where(changed, np.nan, np.where(known, since_now, since))
-    count[:] = np.where(changed, 0.0, np.where(known, count_now, count))
-    return Latched(False, opened, closed, started_at, np.where(closed, since_now, np.nan))
+        return Latched(at_work, opened, closed, never, never)
+    now, old_since, old_count = np.broadcast_to(at, count.shape)[at_work], since[at_work], count[at_work]
+    was_opened_at, judged = opened_at[at_work], known[at_work]
+    is_open = ~np.isnan(was_opened_at)
+    pending = np.where(is_open, clear[at_work], trigger[at_work])
+    new_since = np.where(pending, np.where(old_count > 0, old_since, now), np.nan)
+    new_count = np.where(pending, old_count + 1, 0.0)
+    due = judged & pending & (new_count >= readings) & (now - new_since >= delay_ms)
+    opens, closes = due & ~is_open, due & is_open
+    opened[at_work], closed[at_work] = opens, closes
+    started_at, ended_at = np.full(count.shape, np.nan), np.full(count.shape, np.nan)
+    started_at[at_work] = np.where(closes, was_opened_at, new_since)
+    ended_at[at_work] = np.where(closes, new_since, np.nan)
+    opened_at[at_work] = np.where(opens, new_since, np.where(closes, np.nan, was_opened_at))
+    since[at_work] = np.where(due, np.nan, np.where(judged, new_since, old_since))
+    count[at_work] = np.where(due, 0.0, np.where(judged, new_count, old_count))
+    return Latched(at_work, opened, closed, started_at, ended_at)
