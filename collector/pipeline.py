@@ -241,13 +241,11 @@ class Pipeline:
             self._committed[gateway, epoch] = mark.seq
 
     async def _answer(self, admitted: Admitted) -> None:
-        answers: dict[tuple[str, int], tuple[str, bool]] = {}
-        for keys, resend in ((admitted.repeat, False), (admitted.missing, True), (admitted.advanced, False)):
-            for key, shard in keys.items():
-                answers[key] = (shard, resend or key in admitted.missing)
-        for (gateway, epoch), (shard, resend) in answers.items():
+        answers = admitted.repeat | admitted.missing | admitted.advanced
+        for (gateway, epoch), shard in answers.items():
             source = self._sources.get(shard)
             if source is not None:
+                resend = (gateway, epoch) in admitted.missing
                 await source.acknowledge(gateway, self._ack(gateway, epoch, resend=resend))
 
     def _ack(self, gateway: str, epoch: int, *, resend: bool = False) -> Ack:

@@ -98,15 +98,24 @@ class Capacity:
         known = (covered >= self._limits.observed * BLOCK_MS) & ~np.isnan(contract)
         clear = self._limits.clear_ratio
         judged = {
-            "over_capacity": (~inside & (value > contract), inside | (value <= clear * contract), contract, 2),
+            "over_capacity": (
+                ~inside & (value > contract),
+                inside | (value <= clear * contract),
+                contract,
+                self._limits.blocks,
+            ),
             "temporary_capacity": (inside & (value > contract), ~inside, approved, 1),
-            "over_approved": (inside & (value > approved), ~inside | (value <= clear * approved), approved, 2),
+            "over_approved": (
+                inside & (value > approved),
+                ~inside | (value <= clear * approved),
+                approved,
+                self._limits.blocks,
+            ),
         }
         findings: list[Finding] = []
-        for i, (kind, (trigger, over, limit, blocks)) in enumerate(judged.items()):
+        for i, (kind, (trigger, over, limit, readings)) in enumerate(judged.items()):
             at = len(_BASE) + i * _PER_CONDITION
             own = state[at : at + _PER_CONDITION, rows]
-            readings = self._limits.blocks if blocks > 1 else 1
             was_open = ~np.isnan(own[2])
             latched = latch(own[:3], start, trigger, over, known, delay_ms=0, readings=readings)
             own[3:] = _tally(own, was_open | ~np.isnan(latched.started_at), trigger & known, value)

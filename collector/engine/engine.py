@@ -10,7 +10,7 @@ State is a cache: ``snapshot`` and ``restore`` are bytes, and losing them costs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -126,10 +126,6 @@ class Engine:
         if saved.version == self._version and saved.off:
             self._off[gateway] = set(saved.off)
         return tuple(anew)
-
-    def switched_off(self) -> Mapping[str, set[str]]:
-        """Which checks are off, by gateway."""
-        return self._off
 
     def _step(self, check: Check, frame: Frame) -> Step:
         with np.errstate(all="ignore"):  # NaN is "unknown" here, and every rule treats it so

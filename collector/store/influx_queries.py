@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 from collector.errors import CannotStart
@@ -29,11 +30,7 @@ class InfluxQueries:
         """See ``Queries``."""
         where = f"WHERE meter = {_text(meter)}" if meter else ""
         series = self._ask(f"SELECT * FROM reading {where} GROUP BY gateway, meter ORDER BY time DESC LIMIT 1")  # noqa: S608
-        found = [
-            Latest(one["tags"]["gateway"], one["tags"]["meter"], row.pop("time"), row)
-            for one in series
-            for row in _rows(one)
-        ]
+        found = [Latest(*row) for row in _rows_of_meters(series)]
         return sorted(found, key=lambda one: (one.meter, one.gateway))
 
     def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
@@ -54,11 +51,7 @@ class InfluxQueries:
         """See ``Queries``."""
         chosen = f" AND meter = {_text(meter)}" if meter else ""
         series = self._ask(f"SELECT * FROM energy_day WHERE {_between(since, until)}{chosen} GROUP BY gateway, meter")  # noqa: S608
-        found = [
-            EnergyDayRow(one["tags"]["gateway"], one["tags"]["meter"], row.pop("time"), row)
-            for one in series
-            for row in _rows(one)
-        ]
+        found = [EnergyDayRow(*row) for row in _rows_of_meters(series)]
         return sorted(found, key=lambda one: (one.day_start, one.meter))
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
@@ -89,6 +82,13 @@ def _rows(series: dict[str, Any]) -> list[dict[str, Any]]:
     columns = series["columns"]
     pairs = (zip(columns, row, strict=True) for row in series["values"])
     return [{name: value for name, value in row if value is not None} for row in pairs]
+
+
+def _rows_of_meters(series: list[dict[str, Any]]) -> Iterator[tuple[str, str, int, dict[str, float]]]:
+    """Gateway, meter, time and values of every row of series that are grouped by gateway and meter."""
+    for one in series:
+        for row in _rows(one):
+            yield one["tags"]["gateway"], one["tags"]["meter"], row.pop("time"), row
 
 
 def _between(since: int, until: int) -> str:
