@@ -170,6 +170,10 @@ class Pipeline:
                 reason = f"the body says gateway {decoded.gateway}, the topic says {gateway}"
         except DecodeError as error:
             reason = str(error)
+        if content is None and mark is not None and envelope.oldest - 1 > mark.seq:
+            # Nothing about it can be believed: it may not move the mark over rounds that are still to come.
+            admitted.refused.append(Refused("message", gateway, reason, arrival.payload))
+            return
         verdict = self._sequence.judge(gateway, envelope, content if isinstance(content, Gap) else None)
         if verdict is Verdict.HOLE:
             self._counters.holes += 1

@@ -19,6 +19,7 @@ from collector.signals import Counters
 from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Rejected
 from collector.store.table import Table
+from metering.codec import Envelope, encode_packed
 from metering.control import Ack
 from metering.topics import Topics
 from tests.support.engines import engine, registry
@@ -157,6 +158,19 @@ async def test_an_unknown_epoch_is_asked_for_from_the_oldest_it_holds(room: Room
 
     assert said(room) == {EPOCH: 5}
     assert room.counters.holes == 1
+    await room.store.close()
+
+
+async def test_a_broken_message_cannot_move_the_mark_over_rounds_that_are_still_to_come(room: Room) -> None:
+    await room.store.prepare()
+    await room.pipeline.commit(arrivals(1, 2))
+    broken = Arrival("00", "gw-1", encode_packed(Envelope(1, 1000, 0), b"garbage"))
+
+    await room.pipeline.commit([broken, *arrivals(3)])
+
+    assert said(room) == {EPOCH: 3}
+    assert (room.counters.poison, room.counters.rounds) == (1, 3)
+    assert [one.refused.payload for one in room.checkpoint.quarantined()] == [broken.payload]
     await room.store.close()
 
 
