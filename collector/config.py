@@ -134,6 +134,7 @@ def load(path: Path, lang: Language = "en") -> Configuration:
     folder = path.parent
     registry = load_registry(folder / settings.registry, lang) if settings.registry else Registry.empty()
     tariffs = _tariffs(folder / settings.tariffs if settings.tariffs else _shipped_tariffs(), lang)
+    tariffs |= registry.tariffs
     unknown = sorted({site.tariff for site in registry.sites.values()} - set(tariffs))
     if unknown:
         known = ", ".join(sorted(tariffs)) or "-"

@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from collector.registry.registry import Meter, Registry, milliseconds
+from collector.registry.records import Meter
+from collector.registry.registry import Registry, milliseconds
 from collector.store.table import Rows, Series
 from collector.tariff.calendar import FLAT_ONLY, Calendar
 from collector.tariff.periods import Tariff
 
 Floats = npt.NDArray[np.float64]
 
-LIMIT_FIELDS = ("phases", "nominal_voltage_v", "base_current_a", "maximum_current_a", "contract_kva")
+LIMIT_FIELDS = ("phases", "nominal_voltage_v", "base_current_a", "maximum_current_a", "contract_kva", "pv_kw")
 
 _TUPLES_REMEMBERED = 8192
 
@@ -120,6 +121,7 @@ class Fleet:
             windows = [
                 Approved(milliseconds(one.starts_at), milliseconds(one.ends_at), one.kva)
                 for one in self.registry.approvals_of(meter.id)
+                if one.status == "approved"
             ]
             if windows:
                 self.approvals[slot] = windows

@@ -8,60 +8,16 @@ A meter that is not registered is stored and counted, but no check that needs a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from collector.registry.records import Approval, Change, Closure, Feeder, RegistrySettings, Site, WorkOrder
+from metering.settings import Language, Loaded, Problem, load_file
 
-from metering.settings import Identifier, Language, Loaded, Problem, Settings, load_file
-
-Trade = Literal["retail", "manufacturing", "catering", "logistics", "ecommerce", "other"]
-
-
-class Site(Settings):
-    """A park, a street, a building: what shares a calendar and a tariff."""
-
-    id: Identifier = Field(description="Name of the site.")
-    timezone: str = Field("Asia/Shanghai", description="IANA time zone of local days and tariff periods.")
-    tariff: Identifier = Field("illustrative", description="Tariff in force: the name of a tariff file.")
-    holidays: tuple[date, ...] = Field((), description="Local dates that count as holidays.")
-
-
-class Meter(Settings):
-    """One meter: ratings of the device, and what was contracted for the account behind it."""
-
-    id: Identifier = Field(description="The same name as on the gateway.")
-    site: Identifier = Field(description="Site the meter belongs to.")
-    account: Identifier | None = Field(None, description="Pseudonym of the account; never a name.")
-    trade: Trade = Field("other", description="Trade of the account.")
-    phases: Literal[1, 3] = Field(3, description="Phases of the connection.")
-    nominal_voltage_v: float = Field(230.0, gt=0, description="Nominal phase voltage, V.")
-    base_current_a: float = Field(5.0, gt=0, description="Base (reference) current, A, on the primary side.")
-    maximum_current_a: float = Field(60.0, gt=0, description="Maximum current, A, on the primary side.")
-    contract_kva: float | None = Field(None, gt=0, description="Contracted capacity, kVA.")
-
-
-class Approval(Settings):
-    """Temporary capacity (临时增容) that was approved for a meter."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    meter: Identifier = Field(description="Meter it was approved for.")
-    starts_at: AwareDatetime = Field(alias="from", description="First instant of the window.")
-    ends_at: AwareDatetime = Field(alias="to", description="First instant after the window.")
-    kva: float = Field(gt=0, description="Capacity approved inside the window, kVA.")
-
-
-class RegistrySettings(Settings):
-    """The registry file."""
-
-    version: Literal[1] = Field(1, description="Version of this format.")
-    sites: tuple[Site, ...] = Field((), description="Sites.")
-    meters: tuple[Meter, ...] = Field((), description="Meters.")
-    approvals: tuple[Approval, ...] = Field((), description="Approved temporary capacity.")
+About = TypeVar("About", Approval, Change, Closure, WorkOrder)
 
 
 class Registry:
@@ -71,10 +27,14 @@ class Registry:
         """Index the settings; ``digest`` names their content."""
         self.digest = digest
         self.sites = {site.id: site for site in settings.sites}
+        self.feeders = {feeder.id: feeder for feeder in settings.feeders}
         self.meters = {meter.id: meter for meter in settings.meters}
-        self._approvals: dict[str, list[Approval]] = {}
-        for approval in sorted(settings.approvals, key=lambda one: one.starts_at):
-            self._approvals.setdefault(approval.meter, []).append(approval)
+        self.tariffs = {tariff.id: tariff for tariff in settings.tariffs}
+        self._approvals = _by_meter(sorted(settings.approvals, key=lambda one: one.starts_at))
+        self._closures = _by_meter(settings.closures)
+        self._work_orders = _by_meter(settings.work_orders)
+        self._changes = _by_meter(settings.changes)
+        self._masters = {feeder.master: feeder for feeder in settings.feeders}
 
     @classmethod
     def empty(cls) -> Registry:
@@ -87,8 +47,28 @@ class Registry:
         return self.sites[known.site] if known else None
 
     def approvals_of(self, meter: str) -> list[Approval]:
-        """The approvals of a meter by their start."""
+        """The requests and approvals of a meter by their start."""
         return self._approvals.get(meter, [])
+
+    def closed_on(self, meter: str, day: date) -> bool:
+        """Whether the account announced to be closed on a local date."""
+        return any(one.first <= day <= one.last for one in self._closures.get(meter, ()))
+
+    def work_orders_of(self, meter: str) -> list[WorkOrder]:
+        """The approved work at a meter."""
+        return self._work_orders.get(meter, [])
+
+    def changes_of(self, meter: str) -> list[Change]:
+        """The changes of tenant, contract or equipment of a meter."""
+        return self._changes.get(meter, [])
+
+    def mastered_by(self, meter: str) -> Feeder | None:
+        """The feeder whose master this meter is."""
+        return self._masters.get(meter)
+
+    def on_feeder(self, feeder: str) -> list[str]:
+        """The meters that hang on a feeder, without its master."""
+        return [meter.id for meter in self.meters.values() if meter.feeder == feeder and meter.id not in self._masters]
 
 
 def load_registry(path: Path, lang: Language = "en") -> Registry:
@@ -117,23 +97,56 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
         except (ZoneInfoNotFoundError, ValueError):
             problems.append(loaded.problem(("sites", i, "timezone"), words["zone"].format(site.timezone)))
     sites = {site.id for site in settings.sites}
+    feeders = {feeder.id for feeder in settings.feeders}
     for i, meter in enumerate(settings.meters):
         if meter.site not in sites:
             problems.append(loaded.problem(("meters", i, "site"), words["site"].format(meter.site)))
+        if meter.feeder is not None and meter.feeder not in feeders:
+            problems.append(loaded.problem(("meters", i, "feeder"), words["feeder"].format(meter.feeder)))
         if meter.maximum_current_a < meter.base_current_a:
             problems.append(loaded.problem(("meters", i, "maximum_current_a"), words["currents"]))
-    return problems + _approval_problems(loaded, words)
+    return problems + _feeder_problems(loaded, words, sites) + _window_problems(loaded, words)
 
 
-def _approval_problems(loaded: Loaded[RegistrySettings], words: Mapping[str, str]) -> list[Problem]:
-    problems = []
-    meters = {meter.id for meter in loaded.value.meters}
-    for i, approval in enumerate(loaded.value.approvals):
-        if approval.meter not in meters:
-            problems.append(loaded.problem(("approvals", i, "meter"), words["meter"].format(approval.meter)))
-        if approval.ends_at <= approval.starts_at:
-            problems.append(loaded.problem(("approvals", i, "to"), words["window"]))
+def _feeder_problems(loaded: Loaded[RegistrySettings], words: Mapping[str, str], sites: set[str]) -> list[Problem]:
+    settings = loaded.value
+    problems = _given_twice(loaded, "feeders", [feeder.id for feeder in settings.feeders], words["twice"])
+    meters = {meter.id: meter for meter in settings.meters}
+    for i, feeder in enumerate(settings.feeders):
+        if feeder.site not in sites:
+            problems.append(loaded.problem(("feeders", i, "site"), words["site"].format(feeder.site)))
+        master = meters.get(feeder.master)
+        if master is None:
+            problems.append(loaded.problem(("feeders", i, "master"), words["meter"].format(feeder.master)))
+        elif master.feeder == feeder.id:
+            problems.append(loaded.problem(("feeders", i, "master"), words["own master"].format(feeder.master)))
     return problems
+
+
+def _window_problems(loaded: Loaded[RegistrySettings], words: Mapping[str, str]) -> list[Problem]:
+    """Records about meters: the meter has to exist, and a window may not end before it starts."""
+    problems = []
+    settings = loaded.value
+    meters = {meter.id for meter in settings.meters}
+    for name in ("approvals", "closures", "work_orders", "changes"):
+        for i, record in enumerate(getattr(settings, name)):
+            if record.meter not in meters:
+                problems.append(loaded.problem((name, i, "meter"), words["meter"].format(record.meter)))
+    for name in ("approvals", "work_orders"):
+        for i, window in enumerate(getattr(settings, name)):
+            if window.ends_at <= window.starts_at:
+                problems.append(loaded.problem((name, i, "to"), words["window"]))
+    for i, closure in enumerate(settings.closures):
+        if closure.last < closure.first:
+            problems.append(loaded.problem(("closures", i, "to"), words["window"]))
+    return problems
+
+
+def _by_meter(records: Iterable[About]) -> dict[str, list[About]]:
+    found: dict[str, list[About]] = {}
+    for record in records:
+        found.setdefault(record.meter, []).append(record)
+    return found
 
 
 def _given_twice(loaded: Loaded[RegistrySettings], name: str, ids: list[str], text: str) -> list[Problem]:
@@ -146,6 +159,8 @@ _WORDS = {
         "twice": "{} is given twice → every id once",
         "zone": "no time zone is called {} → write one like Asia/Shanghai",
         "site": "there is no site {} → add it under sites, or correct the name",
+        "feeder": "there is no feeder {} → add it under feeders, or correct the name",
+        "own master": "{} hangs on the feeder whose master it is → take feeder away from this meter",
         "meter": "there is no meter {} → add it under meters, or correct the name",
         "currents": "the maximum current is below the base current → exchange or correct them",
         "window": "the window ends before it starts → correct from or to",
@@ -154,6 +169,8 @@ _WORDS = {
         "twice": "{} 重复 → 每个 id 只能出现一次",
         "zone": "没有名为 {} 的时区 → 请写成 Asia/Shanghai 这样的名称",
         "site": "没有站点 {} → 请在 sites 中添加，或更正名称",
+        "feeder": "没有馈线 {} → 请在 feeders 中添加，或更正名称",
+        "own master": "{} 是该馈线的总表，不能挂在该馈线下 → 请去掉该电表的 feeder",
         "meter": "没有电表 {} → 请在 meters 中添加，或更正名称",
         "currents": "最大电流小于基本电流 → 请更正",
         "window": "窗口的结束早于开始 → 请更正 from 或 to",

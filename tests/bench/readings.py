@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.engine.fleet import Fleet
-from collector.registry.registry import Registry, RegistrySettings
+from collector.registry.records import RegistrySettings
+from collector.registry.registry import Registry
 from metering.codec import Envelope, encode_body, encode_packed
 from metering.quantity import QUANTITIES
 from metering.round import Column, Origin, Round, pack, unpack

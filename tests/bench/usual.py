@@ -18,7 +18,7 @@ from influxdb_client import Point, WritePrecision
 from pydantic import BaseModel
 
 from collector.engine.fleet import Fleet
-from collector.registry.registry import Meter
+from collector.registry.records import Meter
 from tests.bench.readings import TEN, Row
 
 _ZONE = ZoneInfo("Asia/Shanghai")

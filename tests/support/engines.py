@@ -10,7 +10,8 @@ from collector.config import ChecksSettings, all_checks
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
-from collector.registry.registry import Registry, RegistrySettings
+from collector.registry.records import RegistrySettings
+from collector.registry.registry import Registry
 from collector.tariff.periods import Tariff, load_tariff
 from metering.round import Round
 
