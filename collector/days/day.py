@@ -1,0 +1,160 @@
+"""A local day of a site, as it is judged and as it is remembered.
+
+``SiteDay`` is what the load blocks of a day add up to; ``ClosedDay`` is the same day after it was judged, with all
+that later days need of it. Nothing else is remembered: judging a day is a function of the closed days before it, so a
+day that late readings change is judged again, and the days after it, with the outcome they would have had.
+
+All matrices have one row a meter and 96 columns, the quarters of the local wall clock. On a day of 92 blocks four
+quarters are empty, on one of 100 four hold the mean of two blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from collector.engine.fleet import Floats
+from collector.store.table import Mask
+
+QUARTERS: Final = 96
+DAYS_REMEMBERED: Final = 56
+
+DayClass = Literal["workday", "saturday", "sunday", "holiday", "festival"]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDay:
+    """What the meters of a site counted on one local day, kWh a quarter of an hour; NaN where it is not known."""
+
+    site: str
+    day: date
+    starts_at: int  # ms
+    ends_at: int
+    meters: tuple[str, ...]
+    imported: Floats
+    exported: Floats  # NaN where the meter has no export register
+    measured: Mask  # covered by readings; elsewhere the energy was spread over a gap
+
+    @property
+    def net(self) -> Floats:
+        """Import less export, kWh."""
+        return self.imported - np.nan_to_num(self.exported)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one meter or feeder stands at the end of a day."""
+
+    since: int  # ms: when the condition began
+    opened_at: int | None  # ms: when it was found; None while it is only pending
+    until: int  # ms: the end of the last day on which it held
+    quiet: int = 0  # judged days below the limit while it is open
+    kwh: float = 0.0  # at stake since then
+    kwh_low: float = 0.0
+    kwh_high: float = 0.0
+    highest: float = 0.0  # score
+
+
+@dataclass(frozen=True, slots=True)
+class FeederDay:
+    """What the balance of one feeder came to."""
+
+    loss: tuple[float, float, float]  # share of the mean, of the load, of its square: see ``balance``
+    noise_kwh: float  # of one quarter's residual
+    clean: bool  # nothing was missing that the loss does not explain
+    excess_kwh: float  # beyond the loss as it used to be
+    energy_kwh: float  # of the master
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedDay:
+    """A day that was judged."""
+
+    day: date
+    kind: DayClass
+    meters: tuple[str, ...]
+    net: npt.NDArray[np.float32]
+    learns: Mask  # by meter: the day may teach what is usual
+    score: npt.NDArray[np.float32]  # by meter: suspicion, NaN = not judged
+    balance: npt.NDArray[np.float32]  # by meter: what the balance of its feeder says, NaN = not judged
+    log_ratio: npt.NDArray[np.float32]  # by meter: ln(day / expected day), NaN = unknown
+    odd_days: npt.NDArray[np.float32]  # by meter: for how many days in a row it has not been as expected
+    feeders: dict[str, FeederDay] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)  # only where something is open
+    touched: dict[str, int] = field(default_factory=dict)  # meter → ms: a cover or a magnet, at most 14 days ago
+
+
+class _Record(msgspec.Struct, frozen=True):
+    day: date
+    kind: DayClass
+    meters: tuple[str, ...]
+    net: bytes
+    learns: bytes
+    score: bytes
+    balance: bytes
+    log_ratio: bytes
+    odd_days: bytes
+    feeders: dict[str, tuple[tuple[float, float, float], float, bool, float, float]]
+    standing: dict[str, tuple[int, int | None, int, int, float, float, float, float]]
+    touched: dict[str, int]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Record).decode
+
+
+def encode_day(closed: ClosedDay) -> bytes:
+    """A closed day as bytes, about 400 a meter."""
+    return _encode(
+        _Record(
+            closed.day,
+            closed.kind,
+            closed.meters,
+            closed.net.astype("<f4").tobytes(),
+            closed.learns.astype(np.uint8).tobytes(),
+            closed.score.astype("<f4").tobytes(),
+            closed.balance.astype("<f4").tobytes(),
+            closed.log_ratio.astype("<f4").tobytes(),
+            closed.odd_days.astype("<f4").tobytes(),
+            {
+                name: (one.loss, one.noise_kwh, one.clean, one.excess_kwh, one.energy_kwh)
+                for name, one in closed.feeders.items()
+            },
+            {
+                name: (one.since, one.opened_at, one.until, one.quiet, one.kwh, one.kwh_low, one.kwh_high, one.highest)
+                for name, one in closed.standing.items()
+            },
+            closed.touched,
+        )
+    )
+
+
+def decode_day(data: bytes) -> ClosedDay:
+    """The closed day.
+
+    Raises:
+        ValueError: the bytes are none.
+    """
+    try:
+        record = _decode(data)
+        return ClosedDay(
+            record.day,
+            record.kind,
+            record.meters,
+            np.frombuffer(record.net, "<f4").reshape(len(record.meters), QUARTERS),
+            np.frombuffer(record.learns, np.uint8).astype(np.bool_),
+            np.frombuffer(record.score, "<f4"),
+            np.frombuffer(record.balance, "<f4"),
+            np.frombuffer(record.log_ratio, "<f4"),
+            np.frombuffer(record.odd_days, "<f4"),
+            {name: FeederDay(*one) for name, one in record.feeders.items()},
+            {name: Standing(*one) for name, one in record.standing.items()},
+            record.touched,
+        )
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a closed day: {error}") from error
