@@ -14,7 +14,7 @@ row carries what is known by then, and a store keeps both. Later checks of the f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -24,16 +24,16 @@ from collector.checks.register_difference import EXPORT, IMPORT, REGISTERS, Regi
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.state import zero_where_unknown
-from collector.store.table import LOAD_BLOCK, LOAD_BLOCK_COLUMNS, Mask, Rows
+from collector.store.table import LOAD_BLOCK, Mask, Rows
 from collector.tariff.calendar import BLOCK_MS, block_of
 
 _PER_REGISTER: Final = ("block", "energy", "spanned_ms", "covered_ms", "estimated")
 _LONGEST_SPREAD_MS: Final = 62 * 86_400_000.0  # a register that was silent for longer cannot be spread over days
 _KEY: Final = 2.0**24  # more than any block has as its number: a row and a block make one number
-# What an ended block is passed on as: one that was left unfinished, the one that ended, those that ended with it.
-_LEFT: Final = ("left_block", "left_energy", "left_spanned", "left_covered", "left_estimated")
-_ENDED: Final = ("ended_block", "ended_energy", "ended_spanned", "ended_covered", "ended_estimated")
-_MORE: Final = ("more_blocks", "more_energy")
+# Columns by which ended blocks are passed on: one that was left unfinished, the one that ended, those that followed.
+_LEFT: Final[tuple[str, ...]] = ("left_block", "left_energy", "left_spanned", "left_covered", "left_estimated")
+_ENDED: Final[tuple[str, ...]] = ("ended_block", "ended_energy", "ended_spanned", "ended_covered", "ended_estimated")
+_MORE: Final[tuple[str, ...]] = ("more_blocks", "more_energy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +84,38 @@ def ended_blocks(frame: Frame, register: Register, columns: Mapping[str, Floats]
     block, more = of("ended_block"), of("more_blocks")
     if block is None:
         return None
-    parts = []
+    parts: list[EndedBlocks] = []
     left = of("left_block")
     if left is not None:
-        rows = np.flatnonzero(~np.isnan(left))
-        parts.append((rows, *(found[f"{register.energy}_{name}"][rows] for name in _LEFT)))
-    rows = np.flatnonzero(~np.isnan(block))
-    parts.append((rows, *(found[f"{register.energy}_{name}"][rows] for name in _ENDED)))
+        parts.append(_chosen(register, found, left, _LEFT))
+    parts.append(_chosen(register, found, block, _ENDED))
     if more is not None:
         parts.append(_following(frame, register, found, block, more))
     if len(parts) == 1:
-        return EndedBlocks(*parts[0])
-    columns_ = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    order = np.lexsort((columns_[1], columns_[0]))
-    return EndedBlocks(*(column[order] for column in columns_))
+        return parts[0]
+    row, number, *shares = (
+        np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(EndedBlocks)
+    )
+    order = np.lexsort((number, row))
+    return EndedBlocks(row[order], number[order], *(share[order] for share in shares))
+
+
+def _chosen(register: Register, found: Mapping[str, Floats], block: Floats, names: tuple[str, ...]) -> EndedBlocks:
+    rows = np.flatnonzero(~np.isnan(block))
+    return EndedBlocks(rows, *(found[f"{register.energy}_{name}"][rows] for name in names))
 
 
 def _following(
     frame: Frame, register: Register, found: Mapping[str, Floats], block: Floats, more: Floats
-) -> tuple[Rows, Floats, Floats, Floats, Floats, Floats]:
+) -> EndedBlocks:
     """The whole blocks that one interval spans after the first: all carry the same energy."""
     rows = np.flatnonzero(more > 0)
     counts = more[rows].astype(np.intp)
     row = np.repeat(rows, counts)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     gap = frame.columns[register.gap][row]
-    return row, block[row] + 1 + nth, found[f"{register.energy}_more_energy"][row], np.ones(len(row)), 1 - gap, gap
+    energy = found[f"{register.energy}_more_energy"][row]
+    return EndedBlocks(row, block[row] + 1 + nth, energy, np.ones(len(row)), 1 - gap, gap)
 
 
 def _spread(frame: Frame, register: Register, state: Floats) -> dict[str, Floats]:
@@ -188,5 +194,4 @@ def _rows(frame: Frame, derived: Mapping[str, Floats]) -> tuple[Measured, ...]:
             column = columns.setdefault(name, np.full(len(key), np.nan))
             empty = np.isnan(column[at])
             column[at[empty]] = some[empty]
-    every = {name: columns[name] for name in LOAD_BLOCK_COLUMNS if name in columns}
-    return (Measured(LOAD_BLOCK, frame.slots[row.astype(np.intp)], block * BLOCK_MS, every),)
+    return (Measured(LOAD_BLOCK, frame.slots[row.astype(np.intp)], block * BLOCK_MS, columns),)
