@@ -16,7 +16,8 @@ from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
 from collector.checks.current_shunt import CurrentShunt, CurrentShuntSettings
 from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
-from collector.checks.register_difference import RegisterDifference
+from collector.checks.load_block import LoadBlock
+from collector.checks.register_difference import REGISTERS, RegisterDifference
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
@@ -47,9 +48,10 @@ class ChecksSettings(Settings):
 
 
 def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
-    """The checks in the order they run: register differences come first, others use them."""
+    """The checks in the order they run: register differences come first, then load blocks; others use them."""
     return (
-        RegisterDifference(),
+        *(RegisterDifference(register) for register in REGISTERS),
+        LoadBlock(),
         EnergyDay(),
         EnergyMismatch(limits.energy_mismatch),
         Capacity(limits.capacity),

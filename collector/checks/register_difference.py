@@ -1,15 +1,19 @@
 """Energy between two readings of a register, or nothing if the register cannot be believed.
 
-A register counts up. A fall, and a rise beyond what the meter's rating can carry, are not believed until a
-second reading confirms the new level; then counting goes on from there, and the energy in between is unknown.
-A transient zero or garbage is thus skipped without a spike and without a lost kWh.
+A register counts up. A fall, and a rise beyond what the meter's rating can carry, are not believed until a second
+reading confirms the new level; then counting goes on from there, and the energy in between is unknown. A transient
+zero or garbage is thus skipped without a spike and without a lost kWh. Two things are explicit: a register that
+passed its highest number (rollover) counts on over it once a second reading confirms the low level, and an exchange
+that the registry announces needs no second reading. What the gateway doubted (``REGISTER_DOUBTED``) is not read at all.
 
-Later checks of the frame find the difference as the columns ``import_kwh`` and ``import_since`` (ms): NaN where
-there is none.
+Later checks of the frame find three columns a register, NaN where there is no difference: the energy, the time of the
+earlier reading (ms), and whether the two lie further apart than a few usual intervals (1.0: a gap). What is usual is
+learnt from the meter's own readings, so that a replay, which knows no polling period, finds the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,50 +21,97 @@ import numpy as np
 from collector.checks.check import Step
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
+from collector.registry.registry import milliseconds
 from collector.store.table import Mask
+from metering.round import REGISTER_DOUBTED
 
-REGISTER: Final = "active_energy_import"
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """One register, and the columns its differences become."""
+
+    quantity: str
+    energy: str  # kWh or kvarh since the earlier reading
+    since: str  # ms: the earlier reading
+    gap: str  # 1.0: the two lie further apart than usual
+
+
+IMPORT: Final = Register("active_energy_import", "import_kwh", "import_since", "import_gap")
+EXPORT: Final = Register("active_energy_export", "export_kwh", "export_since", "export_gap")
+KVARH: Final = Register("reactive_energy_import", "import_kvarh", "kvarh_since", "kvarh_gap")
+REGISTERS: Final = (IMPORT, EXPORT, KVARH)
 
 _MARGIN: Final = 1.2  # of the rating: meters carry short overloads  [OURS]
 _RESOLUTION_KWH: Final = 0.02  # two steps of a register with 0.01 kWh  [OURS]
 _MS_PER_HOUR: Final = 3_600_000.0
+_GAP_INTERVALS: Final = 2.5  # usual intervals: one reading that was missed is not yet a gap  [OURS]
+_SHORTEST_GAP_MS: Final = 60_000.0  # nothing shorter moves energy between periods that anybody could measure  [OURS]
+_FIRST_USUAL_MS: Final = 900_000.0  # until something is learnt: the coarsest interval in common use
+_GROWTH: Final = 1.5  # of the usual interval from one reading to the next  [OURS]
+_FEWEST_DIGITS: Final = 4  # registers that wrap earlier are not in use
 
 
 class RegisterDifference:
-    """Differences of the import register."""
+    """Differences of one register."""
 
-    name = "register_difference"
-    fields = ("last_at", "last_kwh", "suspect_at", "suspect_kwh")
+    fields = ("last_at", "last", "suspect_at", "suspect", "interval_ms", "usual_ms")
+
+    def __init__(self, register: Register) -> None:
+        """Watch this register."""
+        self._register = register
+        self.name = f"difference_{register.energy}"
 
     def concerns(self, frame: Frame) -> bool:
-        """Frames that carry the import register."""
-        return REGISTER in frame.columns
+        """Frames that carry the register."""
+        return self._register.quantity in frame.columns
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
-        """Derive ``import_kwh`` and ``import_since``."""
-        last_at, last_kwh, suspect_at, suspect_kwh = state
-        at, register = frame.at, frame.columns[REGISTER]
-        carries_kw = _carries_kw(fleet, frame)
+        """Derive the three columns."""
+        last_at, last, suspect_at, suspect, interval_ms, usual_ms = state
+        at, reading = frame.at, frame.columns[self._register.quantity]
         first = np.isnan(last_at)
-        usable = ~np.isnan(register) & (first | (at > last_at))
-        difference = register - last_kwh
-        bad = ~first & _unbelievable(difference, at - last_at, carries_kw)
-        confirmed = bad & ~np.isnan(suspect_at)
-        confirmed &= ~_unbelievable(register - suspect_kwh, at - suspect_at, carries_kw)
-        good = usable & ~first & ~bad
-        taken = usable & (~bad | confirmed)
-        doubted = usable & bad & ~confirmed
-        new = np.stack(
-            [
-                np.where(taken, at, last_at),
-                np.where(taken, register, last_kwh),
-                np.where(taken, np.nan, np.where(doubted, at, suspect_at)),
-                np.where(taken, np.nan, np.where(doubted, register, suspect_kwh)),
-            ]
-        )
+        elapsed = at - last_at
+        usable = ~np.isnan(reading) & (first | (elapsed > 0))
+        if frame.quality.any():
+            usable &= (frame.quality & np.uint32(REGISTER_DOUBTED)) == 0
+        difference = reading - last
+        carries_kw = _carries_kw(fleet, frame)
+        bad = usable & ~first & _unbelievable(difference, elapsed, carries_kw)
+        if not bad.any():  # as nearly always
+            good = usable & ~first
+            new = np.stack([at, reading, np.full(len(at), np.nan), np.full(len(at), np.nan), interval_ms, usual_ms])
+            if not usable.all():
+                new[:4] = np.where(usable, new[:4], state[:4])
+        else:
+            confirmed = bad & ~np.isnan(suspect_at) & ~_unbelievable(reading - suspect, at - suspect_at, carries_kw)
+            wrapped = _over_the_top(difference, last)
+            rolled = confirmed & (difference < 0) & ~_unbelievable(wrapped, elapsed, carries_kw) & ~np.isnan(carries_kw)
+            difference = np.where(rolled, wrapped, difference)
+            taken = usable & (~bad | confirmed | _exchanged(frame, fleet, bad, last_at))
+            good = usable & ~first & (~bad | rolled)
+            doubted = usable & ~taken
+            new = np.stack(
+                [
+                    np.where(taken, at, last_at),
+                    np.where(taken, reading, last),
+                    np.where(taken, np.nan, np.where(doubted, at, suspect_at)),
+                    np.where(taken, np.nan, np.where(doubted, reading, suspect)),
+                    interval_ms,
+                    usual_ms,
+                ]
+            )
+        every = bool(good.all())
+        usual = np.where(np.isnan(usual_ms), _FIRST_USUAL_MS, usual_ms)
+        gap = elapsed > np.maximum(_GAP_INTERVALS * usual, _SHORTEST_GAP_MS)
+        # The longer of two intervals: one reading that came late makes the next interval short, and teaches nothing.
+        learnt = np.fmin(np.fmax(elapsed, interval_ms), _GROWTH * usual)
+        new[4] = elapsed if every else np.where(good, elapsed, interval_ms)
+        new[5] = learnt if every else np.where(good, learnt, usual_ms)
+        names = self._register
         derived = {
-            "import_kwh": np.where(good, difference, np.nan),
-            "import_since": np.where(good, last_at, np.nan),
+            names.energy: difference if every else np.where(good, difference, np.nan),
+            names.since: last_at if every else np.where(good, last_at, np.nan),
+            names.gap: gap.astype(np.float64) if every else np.where(good, gap, np.nan),
         }
         return Step(new, derived=derived)
 
@@ -76,3 +127,21 @@ def _carries_kw(fleet: Fleet, frame: Frame) -> Floats:
 def _unbelievable(difference: Floats, elapsed_ms: Floats, carries_kw: Floats) -> Mask:
     bound = carries_kw * elapsed_ms / _MS_PER_HOUR + _RESOLUTION_KWH
     return (difference < 0) | (difference > bound)
+
+
+def _over_the_top(difference: Floats, last: Floats) -> Floats:
+    """The difference if the register went on from its highest number to zero."""
+    digits = np.maximum(np.floor(np.log10(np.maximum(last, 1.0))) + 1, _FEWEST_DIGITS)
+    wrapped: Floats = difference + 10.0**digits
+    return wrapped
+
+
+def _exchanged(frame: Frame, fleet: Fleet, bad: Mask, last_at: Floats) -> Mask:
+    """Where an exchange of the meter was announced for some time between the two readings."""
+    found = np.zeros(len(frame), np.bool_)
+    for row in np.flatnonzero(bad).tolist():
+        for order in fleet.registry.work_orders_of(fleet.series[int(frame.slots[row])].meter):
+            if order.kind == "exchange":
+                starts, ends = milliseconds(order.starts_at), milliseconds(order.ends_at)
+                found[row] |= starts <= frame.at[row] and last_at[row] < ends
+    return found

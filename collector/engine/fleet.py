@@ -17,6 +17,7 @@ from collector.registry.registry import Registry, milliseconds
 from collector.store.table import Rows, Series
 from collector.tariff.calendar import FLAT_ONLY, Calendar
 from collector.tariff.periods import Tariff
+from collector.tariff.trade_window import NO_WINDOW, TRADES
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +53,8 @@ class Fleet:
         self._calendar_of_site: dict[str, int] = {}
         for site in registry.sites.values():
             self._calendar_of_site[site.id] = len(self.calendars)
-            self.calendars.append(Calendar(ZoneInfo(site.timezone), tariffs[site.tariff], frozenset(site.holidays)))
+            zone, holidays = ZoneInfo(site.timezone), frozenset(site.holidays)
+            self.calendars.append(Calendar(zone, tariffs[site.tariff], holidays, site.billing_day))
         self.shared: list[str] = []  # meters that several gateways report: a name was given twice
         self._slots: dict[Series, int] = {}
         self._gateway_of: dict[str, str] = {}
@@ -60,6 +62,7 @@ class Fleet:
         self._by_tuple: dict[tuple[str, tuple[str, ...]], Rows] = {}
         self._limits: Floats = np.full((len(LIMIT_FIELDS), 64), np.nan)
         self._calendar_index: Rows = np.zeros(64, np.intp)
+        self._trade_index: Rows = np.full(64, NO_WINDOW, np.intp)
         self._has_approval: npt.NDArray[np.bool_] = np.zeros(64, np.bool_)
 
     def __len__(self) -> int:
@@ -97,6 +100,10 @@ class Fleet:
         """Index into ``calendars`` for each slot."""
         return self._calendar_index[slots]
 
+    def trade_index(self, slots: Rows) -> Rows:
+        """Index into ``TRADES`` for each slot."""
+        return self._trade_index[slots]
+
     def has_approval(self, slots: Rows) -> npt.NDArray[np.bool_]:
         """Which slots have any approved window."""
         return self._has_approval[slots]
@@ -118,6 +125,7 @@ class Fleet:
                 value = getattr(meter, field)
                 self._limits[i, slot] = np.nan if value is None else value
             self._calendar_index[slot] = self._calendar_of_site[meter.site]
+            self._trade_index[slot] = TRADES.index(meter.trade)
             windows = [
                 Approved(milliseconds(one.starts_at), milliseconds(one.ends_at), one.kva)
                 for one in self.registry.approvals_of(meter.id)
@@ -132,4 +140,5 @@ class Fleet:
         capacity = self._limits.shape[1]
         self._limits = np.hstack([self._limits, np.full((len(LIMIT_FIELDS), capacity), np.nan)])
         self._calendar_index = np.concatenate([self._calendar_index, np.zeros(capacity, np.intp)])
+        self._trade_index = np.concatenate([self._trade_index, np.full(capacity, NO_WINDOW, np.intp)])
         self._has_approval = np.concatenate([self._has_approval, np.zeros(capacity, np.bool_)])

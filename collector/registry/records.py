@@ -24,6 +24,7 @@ class Site(Settings):
     id: Identifier = Field(description="Name of the site.")
     timezone: str = Field("Asia/Shanghai", description="IANA time zone of local days and tariff periods.")
     tariff: Identifier = Field("illustrative", description="Tariff in force: the id of a tariff.")
+    billing_day: int = Field(1, ge=1, le=28, description="Local day of the month on which a billing month starts.")
     holidays: tuple[date, ...] = Field((), description="Local dates that count as holidays.")
     festivals: tuple[date, ...] = Field((), description="Local dates of sales festivals (618, 双11): surges expected.")
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collector.registry.records import Approval, Change, Closure, Feeder, RegistrySettings, Site, WorkOrder
+from collector.tariff.periods import mistakes
 from metering.settings import Language, Loaded, Problem, load_file
 
 About = TypeVar("About", Approval, Change, Closure, WorkOrder)
@@ -105,6 +106,8 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
             problems.append(loaded.problem(("meters", i, "feeder"), words["feeder"].format(meter.feeder)))
         if meter.maximum_current_a < meter.base_current_a:
             problems.append(loaded.problem(("meters", i, "maximum_current_a"), words["currents"]))
+    for i, tariff in enumerate(settings.tariffs):
+        problems += [loaded.problem(("tariffs", i, *place), text) for place, text in mistakes(tariff, lang)]
     return problems + _feeder_problems(loaded, words, sites) + _window_problems(loaded, words)
 
 

@@ -18,11 +18,23 @@ from typing import Any, Final
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event
 from collector.store.store import EnergyDayRow, Latest, LoadPoint, Rejected
-from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, READING, Series, Table
+from collector.store.table import (
+    ENERGY_DAY,
+    ENERGY_DAY_COLUMNS,
+    LOAD_BLOCK,
+    LOAD_BLOCK_COLUMNS,
+    READING,
+    Series,
+    Table,
+)
 from metering.quantity import QUANTITIES
 
-_COLUMNS: Final = {READING: (*QUANTITIES, "quality"), ENERGY_DAY: ENERGY_DAY_COLUMNS}
-_TIME: Final = {READING: "measured_at", ENERGY_DAY: "day_start"}
+_COLUMNS: Final = {
+    READING: (*QUANTITIES, "quality"),
+    LOAD_BLOCK: LOAD_BLOCK_COLUMNS,
+    ENERGY_DAY: ENERGY_DAY_COLUMNS,
+}
+_TIME: Final = {READING: "measured_at", LOAD_BLOCK: "block_start", ENERGY_DAY: "day_start"}
 _BUSY_S: Final = 5.0
 
 
@@ -216,7 +228,8 @@ def _upsert(table: Table) -> str:
     time = _TIME[table.measurement]
     names = [column.name for column in table.columns]
     marks = ", ".join("?" for _ in range(len(names) + 2))
-    updates = ", ".join(f"{name} = excluded.{name}" for name in names)
+    # A row whose registers were read in different rounds is filled by and by: no value overwrites none.
+    updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in names)
     # Names come from our own catalogue, never from a message.
     return (
         f"INSERT INTO {table.measurement}_row (series, {time}, {', '.join(names)}) VALUES ({marks})"  # noqa: S608

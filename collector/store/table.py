@@ -18,7 +18,12 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 READING: Final = "reading"
+LOAD_BLOCK: Final = "load_block"
 ENERGY_DAY: Final = "energy_day"
+
+LOAD_BLOCK_COLUMNS: Final = ("import_kwh", "export_kwh", "import_kvarh", "covered", "estimated")
+"""Columns of ``load_block``, one row a meter and quarter of an hour, stamped with the block's first instant: energy
+by register, the share of the block that measured intervals cover (0…1), and 1 where energy was spread over a gap."""
 
 ENERGY_DAY_COLUMNS: Final = (
     "sharp",

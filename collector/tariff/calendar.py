@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.tariff.periods import MINUTES_PER_BLOCK, Period, Tariff
+from collector.tariff.trade_window import TRADE_QUARTERS
 
 BLOCK_MS: Final = MINUTES_PER_BLOCK * 60_000
 
@@ -24,12 +25,23 @@ _DAYS_REMEMBERED: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class LocalDay:
-    """One local day: blocks ``first`` … ``end - 1``, and the period of each."""
+    """One local day: blocks ``first`` … ``end - 1``, and what holds for each."""
 
     date: date
     first: int
     end: int
     periods: npt.NDArray[np.uint8]
+    night: npt.NDArray[np.bool_]
+    at_work: npt.NDArray[np.bool_]  # one row a trade of ``TRADES``: the trade's own window
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMonth:
+    """One billing month: blocks ``first`` … ``end - 1``; ``date`` is its first day."""
+
+    date: date
+    first: int
+    end: int
 
 
 def block_of(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -41,9 +53,12 @@ def block_of(at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 class Calendar:
     """The local days of one site under its tariff."""
 
-    def __init__(self, zone: ZoneInfo, tariff: Tariff, holidays: frozenset[date] = frozenset()) -> None:
-        """Compute days as they are asked for; remember some."""
+    def __init__(
+        self, zone: ZoneInfo, tariff: Tariff, holidays: frozenset[date] = frozenset(), billing_day: int = 1
+    ) -> None:
+        """Compute days as they are asked for; remember some. A billing month starts on ``billing_day`` (1…28)."""
         self._zone = zone
+        self._billing_day = billing_day
         self._tariff = tariff
         self._holidays = holidays
         self._days: OrderedDict[date, LocalDay] = OrderedDict()
@@ -59,14 +74,31 @@ class Calendar:
                 self._days.popitem(last=False)
         return known
 
+    def month_of(self, block: int) -> LocalMonth:
+        """The billing month a block lies in."""
+        day = datetime.fromtimestamp(block * BLOCK_MS / 1000, self._zone).date()
+        if day.day < self._billing_day:
+            day = day.replace(day=1) - timedelta(days=1)
+        first = day.replace(day=self._billing_day)
+        following = (first.replace(day=1) + timedelta(days=32)).replace(day=self._billing_day)
+        return LocalMonth(first, self._midnight(first), self._midnight(following))
+
     def _compute(self, day: date) -> LocalDay:
         first, end = self._midnight(day), self._midnight(day + timedelta(days=1))
-        by_quarter = self._tariff.day(day, self._holidays)
-        periods = np.empty(end - first, np.uint8)
+        quarters = np.empty(end - first, np.intp)
         for i in range(end - first):
             local = datetime.fromtimestamp((first + i) * BLOCK_MS / 1000, self._zone)
-            periods[i] = by_quarter[(local.hour * 60 + local.minute) // MINUTES_PER_BLOCK]
-        return LocalDay(day, first, end, periods)
+            quarters[i] = (local.hour * 60 + local.minute) // MINUTES_PER_BLOCK
+        periods = np.array(self._tariff.day(day, self._holidays), np.uint8)[quarters]
+        night = self._tariff.night(day)
+        return LocalDay(
+            day,
+            first,
+            end,
+            periods,
+            periods == Period.VALLEY if night is None else np.array(night)[quarters],
+            TRADE_QUARTERS[:, quarters],
+        )
 
     def _midnight(self, day: date) -> int:
         moment = datetime(day.year, day.month, day.day, tzinfo=self._zone)

@@ -18,7 +18,7 @@ from collector.config import load
 from collector.engine.engine import Engine
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
-from collector.store.table import Table
+from collector.store.table import ENERGY_DAY, LOAD_BLOCK, Table
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Gap, Round, unpack
 from tests.support.servers import Influxd
@@ -32,7 +32,7 @@ class Content:
     """Everything that matters of a store."""
 
     readings: dict[Key, Values] = field(default_factory=dict)
-    determinants: dict[Key, Values] = field(default_factory=dict)
+    determinants: dict[tuple[str, *Key], Values] = field(default_factory=dict)  # the measurement, then the key
     events: dict[str, str] = field(default_factory=dict)  # id → body
     repeated: list[str] = field(default_factory=list)  # keys and ids that stand there more than once
 
@@ -72,7 +72,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
 def found_in(influxd: Influxd) -> Content:
     """What InfluxDB holds."""
     found = Content()
-    for measurement, into in (("reading", found.readings), ("energy_day", found.determinants)):
+    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY):
         times: Counter[Key] = Counter()
         for series in influxd.query(f"SELECT * FROM {measurement} GROUP BY *"):
             gateway, meter = series["tags"]["gateway"], series["tags"]["meter"]
@@ -80,7 +80,11 @@ def found_in(influxd: Influxd) -> Content:
                 fields = dict(zip(series["columns"], row, strict=True))
                 key = (gateway, meter, fields.pop("time"))
                 times[key] += 1
-                into.setdefault(key, {}).update((name, value) for name, value in fields.items() if value is not None)
+                values = {name: value for name, value in fields.items() if value is not None}
+                if measurement == "reading":
+                    found.readings.setdefault(key, {}).update(values)
+                else:
+                    found.determinants.setdefault((measurement, *key), {}).update(values)
         found.repeated += [f"{measurement} {key}" for key, count in times.items() if count > 1]
     for series in influxd.query("SELECT id, body FROM event GROUP BY *"):
         for _, name, body in series["values"]:
@@ -135,5 +139,5 @@ def _add_determinants(expected: Content, table: Table) -> None:
             for column in table.columns
             if column.valid is None or column.valid[row]
         }
-        key = (series.gateway, series.meter, int(table.at[row]))
+        key = (table.measurement, series.gateway, series.meter, int(table.at[row]))
         expected.determinants.setdefault(key, {}).update(values)
