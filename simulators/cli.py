@@ -1,10 +1,13 @@
-"""``wattline-sim``: serve a park of simulated meters, write the files for one, or show the whole stack at work."""
+"""``wattline-sim``: serve a park of simulated meters, write the files for one, show the whole stack at work, or write
+months of history to judge rules by.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
@@ -18,6 +21,10 @@ from metering.errors import BackOff, StopAndFix
 from metering.settings import Language, language, load_file
 from simulators.companions import Services, write_companions
 from simulators.demo import Demonstration, Outcome, prepare
+from simulators.history.files import write_history
+from simulators.history.metering import History
+from simulators.history.scenarios import SCENARIOS
+from simulators.history.span import parse_span
 from simulators.park import Park, ParkSettings, check_park, expand
 from simulators.park_server import serving
 from simulators.stack import Stack, free_port
@@ -85,6 +92,31 @@ def init(
     write_companions(expanded, folder, Services(mqtt_port=mqtt_port, protocol=protocol, influx_url=influx))
     typer.echo(f"{folder}: park.yaml gateway.yaml registry.yaml collector.yaml truth.jsonl")
     typer.echo(f"wattline-sim run {folder / 'park.yaml'}")
+
+
+@app.command()
+def history(
+    out: Annotated[Path, typer.Option(help="New or empty folder for the three files.")],
+    meters: Annotated[int, typer.Option(help="Customers; master meters come on top.", min=1, max=100_000)] = 600,
+    days: Annotated[int, typer.Option(help="Local days.", min=7, max=3660)] = 112,
+    seed: Annotated[int, typer.Option(help="All randomness comes from here.", min=0, max=2**32 - 1)] = 1,
+    step: Annotated[str, typer.Option(help="Time between two readings: 1min … 60min.")] = "15min",
+    start: Annotated[str, typer.Option(help="First local date.")] = "2026-03-01",
+    form: Annotated[Literal["csv", "csv.gz", "parquet"], typer.Option("--format", help="Of the readings.")] = "csv.gz",
+    quantities: Annotated[
+        Literal["energy", "electrical"], typer.Option(help="Power and register alone, or all 15.")
+    ] = "electrical",
+) -> None:
+    """Write months of readings of a town, its registry, and the truth about every meter, to judge rules by.
+
+    Attacks and faults are simulated: a rule that finds them does what it says. That is no figure from the field.
+    """
+    made = History(seed, meters, parse_span(start, days, step))
+    path = write_history(made, out, form, quantities)
+    incidents = Counter(SCENARIOS[one.scenario].of for one in made.incidents)
+    typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB, {len(made.names)} meters, {days} days")
+    typer.echo(f"{out / 'registry.yaml'}  what the utility knows")
+    typer.echo(f"{out / 'truth.jsonl'}  " + ", ".join(f"{n} {name}" for name, n in sorted(incidents.items())))
 
 
 @app.command()

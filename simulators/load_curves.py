@@ -111,7 +111,7 @@ class Demand:
         for start, end in hours.open:
             for wrap in (-24, 0):
                 working = np.maximum(
-                    working, _trapezoid(hour, start + wrap + opens_later_h, end + wrap + closes_later_h)
+                    working, trapezoid(hour, start + wrap + opens_later_h, end + wrap + closes_later_h)
                 )
         profile = np.interp(hour, np.arange(_QUARTERS) / 4 + 0.125, standard_profile(hours.profile, day), period=24)
         calendar = (1.0,) * 5 + hours.weekend
@@ -166,6 +166,6 @@ def _season(day: date) -> str:
     return "winter"
 
 
-def _trapezoid(hour: Floats, start: float, end: float) -> Floats:
-    """0 outside, 1 inside, half an hour of slope at either end."""
+def trapezoid(hour: Floats, start: float | Floats, end: float | Floats) -> Floats:
+    """0 outside, 1 inside, half an hour of slope at either end; shapes are broadcast."""
     return np.clip(np.minimum((hour - start) / 0.5, (end - hour) / 0.5), 0, 1)
