@@ -10,7 +10,6 @@ from importlib.metadata import version
 from collector.config import Configuration
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
-from collector.engine.fleet import Fleet
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -102,8 +101,8 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
 
 
 def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) -> Engine:
-    fleet = Fleet(configuration.registry, configuration.tariffs)
-    engine = Engine(fleet, configuration.checks(), configuration.digest, program)
+    fleet = configuration.rules.fleet()
+    engine = Engine(fleet, configuration.rules.checks(), configuration.digest, program)
     for gateway, snapshot in checkpoint.snapshots():
         try:
             anew = engine.restore(gateway, snapshot)

@@ -6,9 +6,10 @@ Exit status: 0 done, 1 it could not be done now, 2 the configuration is wrong.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Annotated, Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from collector import app as application
 from collector import quarantine
-from collector.config import Configuration, load
+from collector.backtest import backtest
+from collector.config import ChecksSettings, Configuration, load, load_rules
 from collector.engine.checkpoint import Checkpoint, read_sequence
 from collector.events.event import iso
 from collector.memory import keep_freed_memory
@@ -223,6 +227,57 @@ def replay(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
     typer.echo(f"{stored} stored, {left} still refused")
     if left:
         raise typer.Exit(1)
+
+
+@cli.command("backtest")
+def run_backtest(
+    readings: Annotated[Path, typer.Option(help="Readings: .csv, .csv.gz or .parquet.")],
+    registry: Annotated[Path, typer.Option(help="Registry of sites, feeders and meters.")],
+    events: Annotated[Path | None, typer.Option(help="Write events here, one CloudEvent a line.")] = None,
+    determinants: Annotated[Path | None, typer.Option(help="Write energy by day and period here, CSV.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="Write scores by meter and day here, CSV.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Collector's file: its limits and tariffs instead of the defaults."),
+    ] = None,
+    lang: Lang = None,
+) -> None:
+    """Run readings of a file through the same engine as live ones.
+
+    The file has the header measured_at,meter_id, then names of quantities, and may have meter_events.
+    """
+    said = _language(lang)
+    limits, tariffs = ChecksSettings(), None
+    if config is not None:
+        known = load(config, said)
+        limits, tariffs = known.rules.limits, known.settings.tariffs and known.folder / known.settings.tariffs
+    rules = load_rules(registry, tariffs, limits, said)
+    keep_freed_memory()
+    with _progress() as progress:
+        summary = backtest.backtest(rules, readings, backtest.Wanted(events, determinants, scores), progress)
+    for line in (*summary.hints, *(f"switched off: {one}" for one in summary.switched_off)):
+        typer.echo(line, err=True)
+    if summary.unregistered:
+        names = ", ".join(summary.unregistered[:5])
+        typer.echo(f"{len(summary.unregistered)} meters are not registered and were not judged: {names} …", err=True)
+    typer.echo(f"{summary.rows} readings of {summary.meters} meters, {summary.days} days")
+    for kind, count in sorted(summary.found.items()):
+        typer.echo(f"  {kind:24} {count}")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[backtest.Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description:18}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(what: str, done: int, whole: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=whole)
+            bar.update(tasks[what], completed=done)
+
+        yield advance
 
 
 def _span(configuration: Configuration, since: str | None, until: str | None) -> tuple[int, int]:

@@ -18,6 +18,9 @@ from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
 from collector.checks.load_block import LoadBlock
 from collector.checks.register_difference import REGISTERS, RegisterDifference
+from collector.days.closing import Closing
+from collector.days.suspicion import SuspicionSettings
+from collector.engine.fleet import Fleet
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
@@ -45,6 +48,7 @@ class ChecksSettings(Settings):
     current_shunt: CurrentShuntSettings = Field(CurrentShuntSettings(), description="Partial shunt.")
     energy_mismatch: EnergyMismatchSettings = Field(EnergyMismatchSettings(), description="Register against power.")
     capacity: CapacitySettings = Field(CapacitySettings(), description="Contract and temporary capacity.")
+    suspicion: SuspicionSettings = Field(SuspicionSettings(), description="Consumption that seems not to be measured.")
 
 
 def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
@@ -76,23 +80,49 @@ class CollectorSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What readings are judged by: live, in a replay and in a back-test."""
+
+    registry: Registry
+    tariffs: dict[str, Tariff]
+    limits: ChecksSettings
+    digest: str  # names all three
+
+    def checks(self) -> tuple[Check, ...]:
+        """The checks with the limits in force."""
+        return all_checks(self.limits)
+
+    def closing(self) -> Closing:
+        """What judges the days of the sites."""
+        return Closing(self.registry, self.limits.suspicion)
+
+    def fleet(self) -> Fleet:
+        """No meter yet, with all that is known about those to come."""
+        return Fleet(self.registry, self.tariffs)
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """The file and what it refers to, read and checked."""
 
     settings: CollectorSettings
     folder: Path
-    registry: Registry
-    tariffs: dict[str, Tariff]
-    digest: str  # names registry, tariffs and limits in force
+    rules: Rules
+
+    @property
+    def registry(self) -> Registry:
+        """The registry in force."""
+        return self.rules.registry
+
+    @property
+    def digest(self) -> str:
+        """Names registry, tariffs and limits in force."""
+        return self.rules.digest
 
     @property
     def state(self) -> Path:
         """The state file."""
         return self.folder / self.settings.state
-
-    def checks(self) -> tuple[Check, ...]:
-        """The checks with the limits of the file."""
-        return all_checks(self.settings.checks)
 
     def store(self) -> Store:
         """The store that is configured.
@@ -134,18 +164,33 @@ def load(path: Path, lang: Language = "en") -> Configuration:
     """
     settings = load_file(path, CollectorSettings, lang, lambda loaded: _check(loaded, lang))
     folder = path.parent
-    registry = load_registry(folder / settings.registry, lang) if settings.registry else Registry.empty()
-    tariffs = _tariffs(folder / settings.tariffs if settings.tariffs else _shipped_tariffs(), lang)
-    tariffs |= registry.tariffs
-    unknown = sorted({site.tariff for site in registry.sites.values()} - set(tariffs))
+    rules = load_rules(
+        folder / settings.registry if settings.registry else None,
+        folder / settings.tariffs if settings.tariffs else None,
+        settings.checks,
+        lang,
+    )
+    return Configuration(settings, folder, rules)
+
+
+def load_rules(registry: Path | None, tariffs: Path | None, limits: ChecksSettings, lang: Language = "en") -> Rules:
+    """Read a registry and a folder of tariffs (``None``: the shipped examples).
+
+    Raises:
+        ConfigError: every mistake of the first file that has one.
+        StopAndFix: a tariff that a site refers to does not exist.
+    """
+    known = load_registry(registry, lang) if registry else Registry.empty()
+    found = _tariffs(tariffs or _shipped_tariffs(), lang) | known.tariffs
+    unknown = sorted({site.tariff for site in known.sites.values()} - set(found))
     if unknown:
-        known = ", ".join(sorted(tariffs)) or "-"
+        names = ", ".join(sorted(found)) or "-"
         text = {
-            "en": f"{settings.registry}: no tariff is called {', '.join(unknown)} → known: {known}",
-            "zh": f"{settings.registry}：没有名为 {', '.join(unknown)} 的电价 → 可用：{known}",
+            "en": f"{registry}: no tariff is called {', '.join(unknown)} → known: {names}",
+            "zh": f"{registry}：没有名为 {', '.join(unknown)} 的电价 → 可用：{names}",
         }
         raise StopAndFix(text[lang])
-    return Configuration(settings, folder, registry, tariffs, _digest(settings, registry, tariffs))
+    return Rules(known, found, limits, _digest(limits, known, found))
 
 
 def _check(loaded: Loaded[CollectorSettings], lang: Language) -> list[Problem]:
@@ -174,7 +219,7 @@ def _tariffs(folder: Path, lang: Language) -> dict[str, Tariff]:
     return {tariff.id: tariff for tariff in tariffs}
 
 
-def _digest(settings: CollectorSettings, registry: Registry, tariffs: dict[str, Tariff]) -> str:
-    parts = [registry.digest, settings.checks.model_dump_json()]
+def _digest(limits: ChecksSettings, registry: Registry, tariffs: dict[str, Tariff]) -> str:
+    parts = [registry.digest, limits.model_dump_json()]
     parts += [tariff.model_dump_json() for _, tariff in sorted(tariffs.items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

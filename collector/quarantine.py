@@ -28,7 +28,7 @@ async def replay(configuration: Configuration) -> tuple[int, int]:
     store = configuration.store()
     try:
         await store.prepare()
-        fleet = Fleet(configuration.registry, configuration.tariffs)
+        fleet = configuration.rules.fleet()
         stored = left = 0
         for entry in checkpoint.quarantined():
             if entry.refused.kind == "line":

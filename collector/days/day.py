@@ -35,7 +35,8 @@ class SiteDay:
     day: date
     starts_at: int  # ms
     ends_at: int
-    meters: tuple[str, ...]
+    meters: tuple[str, ...]  # by name
+    slots: tuple[int, ...]
     imported: Floats
     exported: Floats  # NaN where the meter has no export register
     measured: Mask  # covered by readings; elsewhere the energy was spread over a gap

@@ -104,6 +104,14 @@ class Fleet:
         """Index into ``TRADES`` for each slot."""
         return self._trade_index[slots]
 
+    def site_of_calendar(self, index: int) -> str | None:
+        """The site whose calendar this is; ``None`` for that of meters which are not registered."""
+        return list(self._calendar_of_site)[index - 1] if index else None
+
+    def calendar_of_site(self, site: str) -> Calendar:
+        """The local days of a site."""
+        return self.calendars[self._calendar_of_site[site]]
+
     def has_approval(self, slots: Rows) -> npt.NDArray[np.bool_]:
         """Which slots have any approved window."""
         return self._has_approval[slots]

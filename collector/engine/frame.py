@@ -7,7 +7,7 @@ gathered and scattered by slot, and the rounds of a gateway are judged in their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.state import Chosen, chosen
 from collector.store.table import READING, Ints, Mask, Rows, Scaled, Table
+from metering.meter_event import MeterEvent
 from metering.round import FAILED, NULL, Origin, Round
 
 Bits = npt.NDArray[np.uint32]
@@ -37,6 +38,7 @@ class Frame:
     quality: Bits
     period_ms: int
     columns: dict[str, Floats] = field(repr=False)  # in the unit of the quantity, NaN = no value
+    meter_events: Mapping[int, tuple[MeterEvent, ...]] = field(default_factory=dict)  # row → what its log says
     chosen: Chosen = field(init=False, repr=False)  # the slots as state matrices like them best
     _phases: dict[str, Floats | None] = field(default_factory=dict, init=False, repr=False)
 

@@ -85,6 +85,29 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
         "Meter {meter}: within the approved temporary capacity again since {end}. The highest block was {peak_kva:.1f} "
         "kVA; it was exceeded for about {hours:.2f} h.",
     ),
+    "consumption_suspect.opened": (
+        "电表 {meter}：{start} 当日上报 {reported_kwh:.1f} kWh（按以往应约 {expected_kwh:.1f} kWh）。馈线 {feeder} 的总表与分表"
+        "之差与该表自身的用电曲线吻合，约 {kwh} kWh 可能未被计量。请安排计量检查。",
+        "Meter {meter}: on the day from {start} it reported {reported_kwh:.1f} kWh (about {expected_kwh:.1f} kWh is usual). "
+        "What the master of feeder {feeder} counted beyond its meters follows this meter's own load; about {kwh} kWh may "
+        "not have been measured. The measurement needs inspection.",
+    ),
+    "consumption_suspect.closed": (
+        "电表 {meter}：自 {end} 起馈线平衡恢复正常。{start} 至 {end} 期间约 {kwh} kWh 可能未被计量。",
+        "Meter {meter}: the balance of its feeder closes again since {end}. From {start} to {end} about {kwh} kWh may not "
+        "have been measured.",
+    ),
+    "feeder_excess.opened": (
+        "馈线 {part}（总表 {meter}）：自 {start} 起，总表比分表之和多出的电量超过正常线损（当日 {excess_kwh:.1f} kWh，"
+        "正常不超过 {usual_kwh:.1f} kWh），无法归到某一块电表。请检查未登记的接线、未抄电表和总表。",
+        "Feeder {part} (master {meter}): since {start} the master counts more than its meters and the usual loss explain "
+        "({excess_kwh:.1f} kWh that day, usually at most {usual_kwh:.1f} kWh), and no single meter accounts for it. Look for "
+        "unregistered connections, unread meters and the master itself.",
+    ),
+    "feeder_excess.closed": (
+        "馈线 {part}（总表 {meter}）：自 {end} 起线损恢复正常。",
+        "Feeder {part} (master {meter}): the loss is as usual again since {end}.",
+    ),
 }
 
 

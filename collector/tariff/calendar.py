@@ -30,6 +30,7 @@ class LocalDay:
     date: date
     first: int
     end: int
+    quarters: npt.NDArray[np.intp]  # 0…95: where the local clock stands
     periods: npt.NDArray[np.uint8]
     night: npt.NDArray[np.bool_]
     at_work: npt.NDArray[np.bool_]  # one row a trade of ``TRADES``: the trade's own window
@@ -57,7 +58,7 @@ class Calendar:
         self, zone: ZoneInfo, tariff: Tariff, holidays: frozenset[date] = frozenset(), billing_day: int = 1
     ) -> None:
         """Compute days as they are asked for; remember some. A billing month starts on ``billing_day`` (1…28)."""
-        self._zone = zone
+        self.zone = zone
         self._billing_day = billing_day
         self._tariff = tariff
         self._holidays = holidays
@@ -65,7 +66,7 @@ class Calendar:
 
     def day_of(self, block: int) -> LocalDay:
         """The local day a block lies in."""
-        moment = datetime.fromtimestamp(block * BLOCK_MS / 1000, self._zone)
+        moment = datetime.fromtimestamp(block * BLOCK_MS / 1000, self.zone)
         day = moment.date()
         known = self._days.get(day)
         if known is None:
@@ -76,7 +77,7 @@ class Calendar:
 
     def month_of(self, block: int) -> LocalMonth:
         """The billing month a block lies in."""
-        day = datetime.fromtimestamp(block * BLOCK_MS / 1000, self._zone).date()
+        day = datetime.fromtimestamp(block * BLOCK_MS / 1000, self.zone).date()
         if day.day < self._billing_day:
             day = day.replace(day=1) - timedelta(days=1)
         first = day.replace(day=self._billing_day)
@@ -87,7 +88,7 @@ class Calendar:
         first, end = self._midnight(day), self._midnight(day + timedelta(days=1))
         quarters = np.empty(end - first, np.intp)
         for i in range(end - first):
-            local = datetime.fromtimestamp((first + i) * BLOCK_MS / 1000, self._zone)
+            local = datetime.fromtimestamp((first + i) * BLOCK_MS / 1000, self.zone)
             quarters[i] = (local.hour * 60 + local.minute) // MINUTES_PER_BLOCK
         periods = np.array(self._tariff.day(day, self._holidays), np.uint8)[quarters]
         night = self._tariff.night(day)
@@ -95,13 +96,14 @@ class Calendar:
             day,
             first,
             end,
+            quarters,
             periods,
             periods == Period.VALLEY if night is None else np.array(night)[quarters],
             TRADE_QUARTERS[:, quarters],
         )
 
     def _midnight(self, day: date) -> int:
-        moment = datetime(day.year, day.month, day.day, tzinfo=self._zone)
+        moment = datetime(day.year, day.month, day.day, tzinfo=self.zone)
         return round(moment.timestamp() * 1000) // BLOCK_MS
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from collector.config import load
 from collector.engine.engine import Engine
-from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
 from collector.store.table import ENERGY_DAY, LOAD_BLOCK, Table
 from metering.codec import Envelope, decode, encode_packed
@@ -51,8 +50,8 @@ def rounds_in(spool: Path) -> list[Round]:
 def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
     """What a collector that is never disturbed stores of these rounds."""
     configuration = load(collector_yaml)
-    fleet = Fleet(configuration.registry, configuration.tariffs)
-    engine = Engine(fleet, configuration.checks(), configuration.digest, version("wattline"))
+    fleet = configuration.rules.fleet()
+    engine = Engine(fleet, configuration.rules.checks(), configuration.digest, version("wattline"))
     expected = Content()
     for content in rounds:
         _add_readings(expected, content)

@@ -1,0 +1,1 @@
+"""Readings from a file through the same engine as live ones."""

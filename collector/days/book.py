@@ -1,0 +1,192 @@
+"""The days under way: load blocks come in, and a site's day goes out when it is over.
+
+A day of a site is over when every gateway that reported something of it has ended a block of the next day, or when
+one of them is six hours past it: a gateway that is silent may not hold up the others. What comes later reopens the
+day (see ``Days``). Event time only; a book knows no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from collector.days.day import QUARTERS, SiteDay
+from collector.engine.fleet import Fleet, Floats
+from collector.store.table import LOAD_BLOCK, Rows, Table
+from collector.tariff.calendar import BLOCK_MS
+
+_LONGEST_BLOCKS: Final = 100  # of a local day, where clocks are put back
+_WAITS_BLOCKS: Final = 24  # six hours
+_COLUMNS: Final = ("import_kwh", "export_kwh", "covered", "estimated")
+_MEASURED: Final = 0.5  # share of a block that measured intervals must cover
+
+
+@dataclass(slots=True)
+class _OpenDay:
+    """One row a meter, one column a block of the day, one layer a column of ``load_block``; NaN = nothing yet."""
+
+    day: date
+    first: int  # block
+    end: int
+    slots: list[int] = field(default_factory=list)
+    values: Floats = field(default_factory=lambda: np.full((len(_COLUMNS), 16, _LONGEST_BLOCKS), np.nan))
+    passed: dict[str, int] = field(default_factory=dict)  # gateway → the last block that it ended
+    place: dict[int, int] = field(default_factory=dict)  # slot → row
+
+    def rows(self, slots: Rows) -> Rows:
+        """The row of each slot; new ones are made."""
+        for slot in slots.tolist():
+            if slot not in self.place:
+                self.place[slot] = len(self.slots)
+                self.slots.append(slot)
+        if len(self.slots) > self.values.shape[1]:
+            more = max(len(self.slots), 2 * self.values.shape[1]) - self.values.shape[1]
+            self.values = np.concatenate([self.values, np.full((len(_COLUMNS), more, _LONGEST_BLOCKS), np.nan)], axis=1)
+        return np.array([self.place[slot] for slot in slots.tolist()], np.intp)
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    day: date
+    first: int
+    end: int
+    meters: tuple[tuple[str, str], ...]  # gateway, meter
+    values: bytes
+    passed: dict[str, int]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[_Saved]).decode
+
+
+class Book:
+    """The days under way of all sites."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """No day yet."""
+        self._fleet = fleet
+        self._open: dict[str, dict[int, _OpenDay]] = {}  # site → first block → day
+
+    def sites(self) -> list[str]:
+        """The sites with a day under way."""
+        return list(self._open)
+
+    def add(self, table: Table) -> set[str]:
+        """Take ended blocks; return the sites they belong to."""
+        if table.measurement != LOAD_BLOCK:
+            return set()
+        given = {column.name: column.integers / 10.0**column.decimals for column in table.columns}
+        for column in table.columns:
+            if column.valid is not None:
+                given[column.name][~column.valid] = np.nan
+        calendars = self._fleet.calendar_index(table.rows)
+        blocks = table.at // BLOCK_MS
+        touched = set()
+        for calendar in np.unique(calendars).tolist():
+            name = self._fleet.site_of_calendar(calendar)
+            if name is None:  # a meter that is not registered
+                continue
+            touched.add(name)
+            left = np.flatnonzero(calendars == calendar)
+            while len(left):
+                local = self._fleet.calendars[calendar].day_of(int(blocks[left[0]]))
+                inside = (blocks[left] >= local.first) & (blocks[left] < local.end)
+                days = self._open.setdefault(name, {})
+                if local.first not in days:
+                    days[local.first] = _OpenDay(local.date, local.first, local.end)
+                self._put(days[local.first], table.rows[left[inside]], blocks[left[inside]], given, left[inside])
+                left = left[~inside]
+        return touched
+
+    def over(self, site: str, *, finish: bool = False) -> Iterator[SiteDay]:
+        """The days of a site that are over, oldest first; they leave the book."""
+        days = self._open.get(site, {})
+        latest: dict[str, int] = {}
+        for day in days.values():
+            for gateway, block in day.passed.items():
+                latest[gateway] = max(latest.get(gateway, 0), block)
+        for first in sorted(days):
+            day = days[first]
+            everyone = all(latest[gateway] >= day.end for gateway in day.passed)
+            if not (finish or everyone or max(latest.values()) >= day.end + _WAITS_BLOCKS):
+                return
+            del days[first]
+            yield self._site_day(site, day)
+
+    def snapshot(self, site: str) -> bytes:
+        """The days under way of one site."""
+        series = self._fleet.series
+        saved = [
+            _Saved(
+                day.day,
+                day.first,
+                day.end,
+                tuple((series[slot].gateway, series[slot].meter) for slot in day.slots),
+                day.values[:, : len(day.slots)].astype("<f4").tobytes(),
+                day.passed,
+            )
+            for day in self._open.get(site, {}).values()
+        ]
+        return _encode(saved)
+
+    def restore(self, site: str, snapshot: bytes) -> None:
+        """Take up days under way.
+
+        Raises:
+            ValueError: the bytes are none.
+        """
+        try:
+            saved = _decode(snapshot)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"no days under way: {error}") from error
+        self._open[site] = {}
+        for one in saved:
+            day = self._open[site][one.first] = _OpenDay(one.day, one.first, one.end, passed=one.passed)
+            rows = day.rows(np.array([self._fleet.slots(g, (m,))[0] for g, m in one.meters], np.intp))
+            shape = len(_COLUMNS), len(one.meters), _LONGEST_BLOCKS
+            day.values[:, rows] = np.frombuffer(one.values, "<f4").reshape(shape)
+
+    def _put(self, day: _OpenDay, slots: Rows, blocks: Rows, given: dict[str, Floats], chosen: Rows) -> None:
+        rows, at = day.rows(slots), (blocks - day.first).astype(np.intp)
+        for n, name in enumerate(_COLUMNS):
+            if name in given:
+                values = given[name][chosen]
+                some = ~np.isnan(values)  # a block of which one register came later keeps what it had
+                day.values[n, rows[some], at[some]] = values[some]
+        for slot, block in zip(slots.tolist(), blocks.tolist(), strict=True):
+            gateway = self._fleet.series[slot].gateway
+            day.passed[gateway] = max(day.passed.get(gateway, 0), int(block))
+
+    def _site_day(self, site: str, day: _OpenDay) -> SiteDay:
+        order = sorted(range(len(day.slots)), key=lambda row: self._fleet.series[day.slots[row]].meter)
+        blocks = day.end - day.first
+        local = self._fleet.calendar_of_site(site).day_of(day.first)
+        imported, exported, covered, estimated = (_on_the_clock(v[order, :blocks], local.quarters) for v in day.values)
+        return SiteDay(
+            site=site,
+            day=day.day,
+            starts_at=day.first * BLOCK_MS,
+            ends_at=day.end * BLOCK_MS,
+            meters=tuple(self._fleet.series[day.slots[row]].meter for row in order),
+            slots=tuple(day.slots[row] for row in order),
+            imported=np.where(np.isnan(imported) & ~np.isnan(exported), 0.0, imported),
+            exported=exported,
+            measured=(covered >= _MEASURED) & ~(estimated > 0),
+        )
+
+
+def _on_the_clock(values: Floats, quarters: Rows) -> Floats:
+    """Blocks → quarters of the wall clock: the mean where the clock shows one twice, NaN where it skips one."""
+    if len(quarters) == QUARTERS:
+        return values
+    total = np.zeros((len(values), QUARTERS))
+    count = np.zeros((len(values), QUARTERS))
+    known = ~np.isnan(values)
+    np.add.at(total.T, quarters, np.where(known, values, 0.0).T)
+    np.add.at(count.T, quarters, known.T.astype(np.float64))
+    found: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return found
