@@ -83,6 +83,7 @@ class FeederReport:
     master: Floats  # (quarters,)
     counted: Floats  # (meters, quarters)
     residual: Floats  # (quarters,) before loss; 0 where not valid
+    residual_wiggles: Floats  # the same, less its moving mean
     losses: Floats  # (quarters, 3)
     shapes: Floats  # (5 · meters, quarters)
     wiggles: Floats  # the same, less their moving mean
@@ -115,9 +116,10 @@ def report(master: Floats, counted: Floats, expected: Floats, typical: Floats, m
     wiggles = shapes - smooth(shapes)
     for matrix in (shapes, wiggles):
         matrix[:, ~valid] = 0.0
+    residual_wiggles = residual - smooth(residual[None])[0]
     residual[~valid] = 0.0
     losses[~valid] = 0.0
-    return FeederReport(master, counted, residual, losses, shapes, wiggles, valid)
+    return FeederReport(master, counted, residual, residual_wiggles, losses, shapes, wiggles, valid)
 
 
 def balance(days: Sequence[FeederReport], prior: Floats | None, noise_kwh: float | None) -> Balance:

@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from collector.days.balance import Attribution, Balance, FeederReport, balance, report
+from collector.days.balance import SHAPES, Attribution, Balance, FeederReport, balance, report
 from collector.days.day import QUARTERS, ClosedDay, FeederDay, SiteDay
+from collector.days.fingerprint import DAYS, Fingerprint, fingerprints
 from collector.engine.fleet import Floats
 from collector.registry.records import Feeder
 from collector.registry.registry import Registry
@@ -24,11 +25,11 @@ from collector.store.table import Mask, Rows
 Prepared = tuple[Floats, Floats]
 """What was expected of a day's meters, and what their trades draw."""
 
-_WEEK: Final = 7
 _LOSS_DAYS: Final = 28
 _FEWEST_CLEAN: Final = 3
 _NAMED_BY_WEEK: Final = 0.1  # what it is worth that a week names a meter and today does not
 _FULL_MISSING: Final = 0.1  # share of a day's energy
+_FINGERPRINT: Final = 0.9  # what a fingerprint without a doubt is worth
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Balances:
 
 
 class FeederBalances:
-    """Balances the feeders of a registry, and keeps the prepared days of the running week at hand."""
+    """Balances the feeders of a registry, and keeps the prepared days of two weeks at hand."""
 
     def __init__(self, registry: Registry) -> None:
         """Nothing is prepared yet."""
@@ -87,8 +88,9 @@ class FeederBalances:
                 continue
             week = [one for one in self._week(past, feeder, prepare) if one is not None]
             chosen = [rows[meter] for meter in self._registry.on_feeder(feeder.id)]
-            _note(found, feeder, chosen, balance([*week, made], *_learnt(past, feeder.id)), made)
-        self._reports = {key: one for key, one in self._reports.items() if (today.day - key[1]).days < _WEEK}
+            balanced = balance([*week, made], *_learnt(past, feeder.id))
+            _note(found, feeder, chosen, balanced, made, fingerprints([*week, made]))
+        self._reports = {key: one for key, one in self._reports.items() if (today.day - key[1]).days < DAYS}
         return found
 
     def _report(self, feeder: Feeder, rows: dict[str, int], net: Floats, prepared: Prepared) -> FeederReport | None:
@@ -106,9 +108,9 @@ class FeederBalances:
         feeder: Feeder,
         prepare: Callable[[Sequence[ClosedDay], ClosedDay], Prepared],
     ) -> list[FeederReport | None]:
-        """The reports of the six days before, made anew where they are not at hand."""
+        """The reports of the days before that are looked at, made anew where they are not at hand."""
         found = []
-        for n in range(max(0, len(past) - _WEEK + 1), len(past)):
+        for n in range(max(0, len(past) - DAYS + 1), len(past)):
             closed = past[n]
             if (feeder.id, closed.day) not in self._reports:
                 rows = {meter: i for i, meter in enumerate(closed.meters)}
@@ -139,21 +141,49 @@ def typical(net: Floats, trades: Rows) -> Floats:
     return found
 
 
-def _note(found: Balances, feeder: Feeder, chosen: list[int], balanced: Balance, made: FeederReport) -> None:
+def _note(
+    found: Balances,
+    feeder: Feeder,
+    chosen: list[int],
+    balanced: Balance,
+    made: FeederReport,
+    prints: Sequence[Fingerprint],
+) -> None:
     found.score[chosen] = 0.0
     for meter in balanced.named:
         found.score[chosen[meter]] = _NAMED_BY_WEEK
     for one in balanced.attributions:
         found.score[chosen[one.meter]] = worth(one)
         found.attributed[chosen[one.meter]] = (feeder, one)
-    found.closes[chosen] = balanced.clean
-    energy = float(made.master[made.valid].sum())
+    for print_ in prints:
+        row = chosen[print_.meter]
+        found.score[row] = 1 - (1 - found.score[row]) * (1 - _FINGERPRINT * print_.sureness)
+        if row not in found.attributed:
+            found.attributed[row] = (feeder, _attribution(print_, made))
+    clean = balanced.clean and not prints
+    found.closes[chosen] = clean
     found.days[feeder.id] = FeederDay(
         (float(balanced.loss[0]), float(balanced.loss[1]), float(balanced.loss[2])),
         balanced.noise_kwh,
-        balanced.clean,
+        clean,
         balanced.excess_kwh,
-        energy,
+        float(made.master[made.valid].sum()),
+    )
+
+
+def _attribution(print_: Fingerprint, made: FeederReport) -> Attribution:
+    """A fingerprint as what it says about today."""
+    shape = made.shapes[SHAPES.index(print_.shape) * len(made.counted) + print_.meter]
+    amount, counted = float(np.abs(shape).sum()) * print_.weight, float(np.abs(made.counted[print_.meter]).sum())
+    return Attribution(
+        meter=print_.meter,
+        shape=print_.shape,
+        weight=print_.weight,
+        kwh=float(shape.sum()) * print_.weight,
+        spread_kwh=abs(float(shape.sum())) * print_.error,
+        share=0.0,
+        week_share=None,
+        missing=amount / max(amount + counted, 1e-9),
     )
 
 
