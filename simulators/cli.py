@@ -1,6 +1,4 @@
-"""``wattline-sim``: serve a park of simulated meters, write the files for one, show the whole stack at work, or write
-months of history to judge rules by.
-"""
+"""``wattline-sim``: serve simulated meters, write the files for them, show the whole stack, write months of history."""
 
 from __future__ import annotations
 

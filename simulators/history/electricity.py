@@ -142,7 +142,8 @@ class Electricity:
 
     def _rows(self, one: Incident, at: _Place) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         rows = intervals_of(one.hours, self._span)
-        return rows[(rows >= at[1].start) & (rows < at[1].stop)]
+        inside = (rows >= at[1].start) & (rows < at[1].stop)
+        return np.asarray(rows[inside], dtype=np.int64)
 
     def lean(self, one: Incident, at: _Place, flow: Flow) -> None:
         """Most of the load hangs on one phase."""

@@ -61,8 +61,9 @@ class History:
         self._unrest_keys = keys(seed, self.names, "unrest")
         self._lost_keys = keys(seed, self.names, "lost")
         lines = [self.population.lines[n] for n in self.population.masters]
-        self._gain = np.array([one.gain for one in (*lines, *self.population.customers)])
-        self._start_kwh = np.array([one.start_kwh for one in (*lines, *self.population.customers)])
+        people = self.population.customers
+        self._gain = np.array([*(one.gain for one in lines), *(one.gain for one in people)])
+        self._start_kwh = np.array([*(one.start_kwh for one in lines), *(one.start_kwh for one in people)])
 
     def days(self) -> Iterator[Day]:
         """Every day from the first on."""
@@ -89,8 +90,9 @@ class History:
                 for name in Seen.__dataclass_fields__
             )
         )
-        for quantity in (whole.current_a, whole.active_kw, whole.reactive_kvar):
-            quantity *= self._gain
+        whole.current_a *= self._gain
+        whole.active_kw *= self._gain
+        whole.reactive_kvar *= self._gain
         return whole
 
     def _counted(self, seen: Seen, registers: Floats) -> Floats:
@@ -157,10 +159,10 @@ class History:
         events: dict[tuple[int, int], str] = {}
         still: list[tuple[int, int, str]] = []
         for interval, column, word in waiting:
-            rows = np.flatnonzero(present[max(interval - begin, 0) :, column]) if interval < end else ()
-            if len(rows) == 0:
+            first = max(interval - begin, 0)
+            if interval >= end or not present[first:, column].any():
                 still.append((interval, column, word))
                 continue
-            place = (max(interval - begin, 0) + int(rows[0]), column)
+            place = (first + int(present[first:, column].argmax()), column)
             events[place] = f"{events[place]} {word}" if place in events else word
         return events, still
