@@ -60,7 +60,7 @@ _LEVELS: Final = {
     "register_fall": (20.0, 90.0),  # kWh
     "current_imbalance": (0.72, 0.9),  # share of the load on one phase
     "over_current": (1.06, 1.15),  # load in parts of the rating of all phases
-    "low_power_factor": (0.12, 0.26),  # power factor
+    "low_power_factor": (0.15, 0.26),  # power factor
     "opened_and_reduced": (0.25, 0.7),  # reported share
     "over_capacity": (1.3, 1.55),  # load in contract kVA
     "approved_surge": (1.15, 1.35),  # the same

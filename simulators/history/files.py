@@ -30,7 +30,7 @@ Format = Literal["csv", "csv.gz", "parquet"]
 Quantities = Literal["energy", "electrical"]
 
 COLUMNS: Final[dict[Quantities, tuple[str, ...]]] = {
-    "energy": ("active_power", "active_energy_import"),
+    "energy": ("active_power", "active_energy_import", "active_energy_export"),
     "electrical": (
         "active_power",
         "active_power_l1",

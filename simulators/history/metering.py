@@ -7,7 +7,7 @@ does not answer keeps counting. Days come in order, because a register remembers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -47,11 +47,11 @@ class Day:
 class History:
     """A population, what happens to it, and its readings."""
 
-    def __init__(self, seed: int, meters: int, span: Span) -> None:
-        """Draw everything but the readings."""
+    def __init__(self, seed: int, meters: int, span: Span, incidents: Sequence[Incident] | None = None) -> None:
+        """Draw everything but the readings; ``incidents``, if given, stand for those that would be drawn."""
         self.span = span
         self.population: Population = settle(seed, meters)
-        self.incidents: tuple[Incident, ...] = cast(self.population, span)
+        self.incidents = cast(self.population, span) if incidents is None else tuple(incidents)
         self.masters = Masters(self.population, span, self.incidents)
         self.names = [*self.masters.names, *self.population.names]
         surroundings = Surroundings(seed, SITE, span)

@@ -136,11 +136,11 @@ def _own_fractions(of: _Reports) -> Floats:
 
 
 def _fractions_of_the_mean(of: _Reports) -> Floats:
-    return _fractions(of) * of.true_kw.mean()
+    return _fractions(of) * float(of.true_kw.mean())
 
 
 def _mean(of: _Reports) -> Floats:
-    return np.full(len(of.true_kw), of.true_kw.mean())
+    return np.full(len(of.true_kw), float(of.true_kw.mean()))
 
 
 def _reversed(of: _Reports) -> Floats:

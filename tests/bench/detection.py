@@ -29,7 +29,8 @@ from simulators.history.metering import History
 from simulators.history.span import Span
 from tests.bench.figures import Figure, table
 from tests.bench.judging import (
-    ANYTHING_ELECTRICAL,
+    ANY,
+    BY_LINE,
     FEEDER,
     SUSPECT,
     Condition,
@@ -85,15 +86,16 @@ def figures(judgement: Judgement) -> Iterator[Figure]:
     yield _figure("  false meter-days / 1000", false, "", "detection.false_meter_days_per_1000")
     yield _figure("  AUC of the scores", judgement.auc, "", "detection.falsification.auc")
     yield from _scenarios(judgement, _FALSIFIED)
+    yield from _scenarios(judgement, BY_LINE)
     feeder = judgement.false_per_1000("feeder", FEEDER)
     yield _figure("false feeder-days / 1000", feeder, "", "detection.feeder_excess.false_days_per_1000")
     for of in ("electrical", "capacity"):
         cases = judgement.whole(of)
         yield _rate(f"{of} cases found", cases.case_rate, cases.cases, f"detection.{of}.dr")
-        false = judgement.false_per_1000(of, ANYTHING_ELECTRICAL)
+        false = judgement.false_per_1000(of, ANY)
         yield _figure("  false meter-days / 1000", false, "", f"detection.{of}.false_meter_days_per_1000")
         yield from _scenarios(judgement, of)
-        for kind in sorted(kind for one, kind in judgement.false_days if one == of and kind != ANYTHING_ELECTRICAL):
+        for kind in sorted(kind for one, kind in judgement.false_days if one == of and kind != ANY):
             false = judgement.false_per_1000(of, kind)
             yield _figure(f"  false {kind} / 1000", false, "", f"detection.{kind}.false_meter_days_per_1000")
 
@@ -142,7 +144,7 @@ def _judged(seed: int, meters: int, days: int, folder: Path) -> Judgement:
 def _scenarios(judgement: Judgement, of: str) -> Iterator[Figure]:
     for (one, scenario), found in sorted(judgement.found.items()):
         if one == of:
-            yield _scenario(scenario, found, by_days=of == _FALSIFIED)
+            yield _scenario(scenario, found, by_days=of in (_FALSIFIED, BY_LINE))
 
 
 def _scenario(scenario: str, found: Found, *, by_days: bool) -> Figure:

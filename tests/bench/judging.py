@@ -31,7 +31,8 @@ ZONE: Final = ZoneInfo("Asia/Shanghai")
 SUSPECT: Final = "consumption_suspect"
 FEEDER: Final = "feeder_excess"
 CAPACITY: Final = frozenset(("over_capacity", "over_approved", "temporary_capacity"))
-ANYTHING_ELECTRICAL: Final = "any"
+ANY: Final = "any"
+BY_LINE: Final = "falsification by line"
 
 _GRACE_DAYS: Final = 14
 _LATE: Final = timedelta(days=1)  # a rule that works on closed days speaks after the day
@@ -235,10 +236,12 @@ def _falsification(
         (falsified if one.of == "falsification" else excluded).update(days)
         excluded |= {(one.meter, one.days[-1] + timedelta(days=n)) for n in range(1, _GRACE_DAYS + 1)}
         if one.of == "falsification":
-            found = judgement.found.setdefault((one.of, one.scenario), Found())
-            _count(found, one, [event for event in suspects if event.meter == one.meter])
-            found.days += len(days)
-            found.found_days += len(days & flagged)
+            line = "under_a_master" if world.feeder_of.get(one.meter) else "under_no_master"
+            for key in ((one.of, one.scenario), (BY_LINE, line)):
+                found = judgement.found.setdefault(key, Found())
+                _count(found, one, [event for event in suspects if event.meter == one.meter])
+                found.days += len(days)
+                found.found_days += len(days & flagged)
     honest = {(meter, day) for meter in world.feeder_of for day in world.dates} - falsified - excluded
     judgement.honest_days["falsification"] = len(honest)
     judgement.false_days["falsification", SUSPECT] = len(honest & flagged)
@@ -276,7 +279,7 @@ def _false(world: World, opened: Sequence[Condition], judgement: Judgement) -> N
         if one.meter in having[of]:
             continue
         false = {(one.meter, day) for day in one.days(world.last) if (one.meter, one.kind, day) not in allowed}
-        for kind in (one.kind, ANYTHING_ELECTRICAL):
+        for kind in (one.kind, ANY):
             days.setdefault((of, kind), set()).update(false)
     judgement.false_days.update({key: len(places) for key, places in days.items()})
 
