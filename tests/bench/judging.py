@@ -281,7 +281,7 @@ def _false(world: World, opened: Sequence[Condition], judgement: Judgement) -> N
         false = {(one.meter, day) for day in one.days(world.last) if (one.meter, one.kind, day) not in allowed}
         for kind in (one.kind, ANY):
             days.setdefault((of, kind), set()).update(false)
-    judgement.false_days.update({key: len(places) for key, places in days.items()})
+    judgement.false_days.update({key: len(places) for key, places in days.items() if places})
 
 
 def _feeders(world: World, opened: Sequence[Condition], judgement: Judgement) -> None:
