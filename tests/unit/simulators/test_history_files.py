@@ -84,12 +84,16 @@ def test_the_same_history_gives_the_same_bytes(folder: Path, tmp_path: Path) -> 
     assert gzip.decompress(one) == (folder / "readings.csv").read_bytes()
 
 
+def test_a_file_of_energy_has_the_registers_that_a_balance_needs() -> None:
+    assert COLUMNS["energy"] == ("active_power", "active_energy_import", "active_energy_export")
+
+
 def test_parquet_holds_the_same_rows_with_real_instants(folder: Path, tmp_path: Path) -> None:
     path = write_history(History(5, 12, SPAN, INCIDENTS), tmp_path / "town", "parquet", "energy")
     table = pq.read_table(path).to_pylist()
     found = rows(folder)
 
-    assert list(table[0]) == ["measured_at", "meter_id", "active_power", "active_energy_import", "meter_events"]
+    assert list(table[0]) == ["measured_at", "meter_id", *COLUMNS["energy"], "meter_events"]
     assert len(table) == len(found)
     assert table[-1]["measured_at"] == datetime.fromisoformat(found[-1]["measured_at"])
     assert table[-1]["active_energy_import"] == float(found[-1]["active_energy_import"])
