@@ -1,6 +1,4 @@
-"""``wattline-sim``: serve a park of simulated meters, write the files for one, show the whole stack at work, or write
-months of history to judge rules by.
-"""
+"""``wattline-sim``: serve simulated meters, write the files for them, show the whole stack, write months of history."""
 
 from __future__ import annotations
 
@@ -104,7 +102,7 @@ def history(
     start: Annotated[str, typer.Option(help="First local date.")] = "2026-03-01",
     form: Annotated[Literal["csv", "csv.gz", "parquet"], typer.Option("--format", help="Of the readings.")] = "csv.gz",
     quantities: Annotated[
-        Literal["energy", "electrical"], typer.Option(help="Power and register alone, or all 15.")
+        Literal["energy", "electrical"], typer.Option(help="Power and active registers, or all 15.")
     ] = "electrical",
 ) -> None:
     """Write months of readings of a town, its registry, and the truth about every meter, to judge rules by.

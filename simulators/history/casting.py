@@ -26,6 +26,8 @@ _ELECTRICAL: Final = 0.04
 _CAPACITY: Final = 0.035
 _GAP: Final = 0.12
 _LINE_TROUBLE: Final = 0.15  # each: an outage, a silent gateway
+_ANEW: Final = 0.4  # share of h2 whose hours are drawn anew each day
+_SLOWLY: Final = 0.5  # share of the downturns that come slowly
 _SILENT: Final = 0.5  # share of the outages in which the meters do not answer
 
 _FALSIFIED: Final = ("h1", "h2", "h3", "h4", "h5", "h6", "h1", "h2", "h3", "h4", "h5", "h6", "shunt_all_phases")
@@ -58,7 +60,7 @@ _LEVELS: Final = {
     "register_fall": (20.0, 90.0),  # kWh
     "current_imbalance": (0.72, 0.9),  # share of the load on one phase
     "over_current": (1.06, 1.15),  # load in parts of the rating of all phases
-    "low_power_factor": (0.12, 0.26),  # power factor
+    "low_power_factor": (0.15, 0.26),  # power factor
     "opened_and_reduced": (0.25, 0.7),  # reported share
     "over_capacity": (1.3, 1.55),  # load in contract kVA
     "approved_surge": (1.15, 1.35),  # the same
@@ -158,6 +160,8 @@ class _Casting:
             found = self._named(one, str(self.rng.choice(_CAPACITY_NAMES)))
         elif (name := self._benign()) is not None:
             found = self._named(one, name)
+        if one.pv_kw:
+            found.append(Incident(one.name, "pv_registered", 0, self.span.intervals, level=one.pv_kw))
         if one.one_phase_night:
             found.append(Incident(one.name, "one_phase_night", 0, self.span.intervals))
         if self.rng.random() < _GAP:
@@ -186,32 +190,37 @@ class _Casting:
             last=self.span.intervals if name in _FOR_EVER else last,
             level=float(self.rng.uniform(*_LEVELS.get(name, (1.0, 1.0)))),
             phase=int(self.rng.integers(3)),
+            hours=self._hours(one, name),
+            notes=self._notes(one, name),
         )
-        return [self._detailed(one, incident)]
+        if name == "pv_installed":
+            incident = replace(incident, level=round(incident.level * one.unit_kw, 1))
+        return [incident]
 
-    def _detailed(self, one: Customer, incident: Incident) -> Incident:
-        """Add what only some scenarios have: hours, a ramp, an event, an approval."""
-        rng, name = self.rng, incident.scenario
+    def _notes(self, one: Customer, name: str) -> dict[str, float | str]:
+        """What only some scenarios have: a ramp, other hours, an event, an approval."""
+        rng = self.rng
         if name == "h2":
-            long = float(rng.uniform(2, 8))
-            begin = float(rng.uniform(6, 23 - long))
-            notes = {"each_day_anew": "yes" if rng.random() < 0.4 else "no"}  # noqa: PLR2004
-            return replace(incident, hours=(begin, begin + long), notes=notes)
-        if name in ("over_capacity", "approved_surge", "over_approved", "over_current"):
-            begin = float(np.clip(np.ceil(one.windows[0][0] + 0.5), 0, 20))
-            approved = {"approved_kva": round(APPROVED[name] * one.contract_kva, 1)} if name in APPROVED else {}
-            return replace(incident, hours=(begin, begin + float(rng.integers(1, 4))), notes=approved)
+            return {"each_day_anew": "yes" if rng.random() < _ANEW else "no"}
+        if name in APPROVED:
+            return {"approved_kva": round(APPROVED[name] * one.contract_kva, 1)}
         if name in ("downturn", "growth"):
-            ramp = int(rng.integers(7, 43)) if name == "growth" or rng.random() < 0.5 else 0  # noqa: PLR2004
-            return replace(incident, notes={"ramp_days": ramp})
+            return {"ramp_days": int(rng.integers(7, 43)) if name == "growth" or rng.random() < _SLOWLY else 0}
         if name in ("announced_tenant", "unannounced_tenant", "new_hours"):
             later = rng.uniform(-3, 3, 2) if name != "new_hours" else rng.choice([-1, 1], 2) * rng.uniform(1, 3, 2)
-            return replace(incident, notes={"opens_later_h": float(later[0]), "closes_later_h": float(later[1])})
-        if name == "opened_and_reduced":
-            return replace(incident, notes={"event": str(rng.choice(_EVENTS))})
-        if name == "pv_installed":
-            return replace(incident, level=round(incident.level * one.unit_kw, 1))
-        return incident
+            return {"opens_later_h": float(later[0]), "closes_later_h": float(later[1])}
+        return {"event": str(rng.choice(_EVENTS))} if name == "opened_and_reduced" else {}
+
+    def _hours(self, one: Customer, name: str) -> tuple[float, float]:
+        """The hours of the day at which it happens."""
+        if name == "h2":
+            long = float(self.rng.uniform(2, 8))
+            begin = float(self.rng.uniform(6, 23 - long))
+            return begin, begin + long
+        if name in ("over_capacity", "approved_surge", "over_approved", "over_current"):
+            begin = float(np.clip(np.ceil(one.windows[0][0] + 0.5), 0, 20))
+            return begin, begin + float(self.rng.integers(1, 4))
+        return 0.0, 24.0
 
     def _window(self, shortest: int, longest: int, *, at_once: bool) -> tuple[int, int]:
         """Whole days, as intervals."""

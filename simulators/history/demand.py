@@ -109,7 +109,8 @@ class Demand:
 
     def _profile(self, number: int, column: str, hour: Floats) -> Floats:
         profile = standard_profile(column, self._span.day(number))
-        return np.interp(hour, np.arange(96) / 4 + 0.125, profile / profile.max(), period=24)
+        bent: Floats = np.interp(hour, np.arange(96) / 4 + 0.125, profile / profile.max(), period=24)
+        return bent
 
     def _restless(self, number: int) -> Floats:
         """Wander, machines and noise of the work, mean about 1."""
@@ -117,7 +118,9 @@ class Demand:
         running, place = np.unique(self._span.of_day(number) * self._span.step_min // _LUMP_MIN, return_inverse=True)
         lumps = normal(self._keys["lumps"], running)[place] * self._lumps
         noise = normal(self._keys["noise"], self._span.of_day(number)) * self._noise
-        return np.exp(self._bend @ knots + lumps + noise - (self._lumps**2 + self._noise**2) / 2)
+        bias = (self._lumps**2 + self._noise**2) / 2  # of the mean of a log-normal
+        factor: Floats = np.exp(self._bend @ knots + lumps + noise - bias)
+        return factor
 
     def _calm(self, number: int) -> Floats:
         """Cycles and noise of what is drawn all the time, mean about 1."""
@@ -125,7 +128,8 @@ class Demand:
         minutes = (self._span.of_day(number) * self._span.step_min)[:, None]
         cycle = ((minutes / (25 + 60 * of_meter[0]) + of_meter[1]) % 1) < 0.5  # noqa: PLR2004 - half of the time
         noise = normal(self._keys["hush"], self._span.of_day(number)) * _HUSH
-        return np.exp(noise) * (1 + 0.5 * of_meter[2] * (cycle - 0.5))
+        factor: Floats = np.exp(noise) * (1 + 0.5 * of_meter[2] * (cycle - 0.5))
+        return factor
 
     def _machines(self, number: int) -> Floats:
         """A few machines that run for a quarter of an hour to two hours, in parts of the full activity."""
@@ -146,7 +150,8 @@ class Demand:
 def _interpolation(span: Span) -> Floats:
     """Weights of the knots of a day, shape (intervals, knots + 1)."""
     place = span.middle_hours / 24 * _KNOTS
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(_KNOTS + 1)))
+    weights: Floats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(_KNOTS + 1)))
+    return weights
 
 
 def intervals_of(hours: tuple[float, float], span: Span) -> Indices:

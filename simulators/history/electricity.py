@@ -28,6 +28,7 @@ _NIGHT_TANGENT: Final = 1.25  # small motors and ballasts: more kvar for each kW
 _LINE_NOISE, _PHASE_NOISE, _OWN_NOISE = 0.008, 0.004, 0.002  # of voltages
 _DROP_V_PER_A: Final = 0.04
 _STRONG_PHASE: Final = 0.43  # share of the load on the phase that is overloaded
+_IDLE: Final = 0.15  # of the active power, when motors have no work
 _STREET: Final = "street"
 
 
@@ -142,7 +143,8 @@ class Electricity:
 
     def _rows(self, one: Incident, at: _Place) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         rows = intervals_of(one.hours, self._span)
-        return rows[(rows >= at[1].start) & (rows < at[1].stop)]
+        inside = (rows >= at[1].start) & (rows < at[1].stop)
+        return np.asarray(rows[inside], dtype=np.int64)
 
     def lean(self, one: Incident, at: _Place, flow: Flow) -> None:
         """Most of the load hangs on one phase."""
@@ -155,7 +157,7 @@ class Electricity:
     def idle(self, one: Incident, at: _Place, flow: Flow) -> None:
         """Motors without work: little active power, much reactive."""
         _, during, column = at
-        flow.active_kw[:, during, column] *= 0.25
+        flow.active_kw[:, during, column] *= _IDLE
         tangent = np.sqrt(1 / one.level**2 - 1)
         flow.reactive_kvar[:, during, column] = flow.active_kw[:, during, column] * tangent
 

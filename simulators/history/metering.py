@@ -7,7 +7,7 @@ does not answer keeps counting. Days come in order, because a register remembers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -47,11 +47,11 @@ class Day:
 class History:
     """A population, what happens to it, and its readings."""
 
-    def __init__(self, seed: int, meters: int, span: Span) -> None:
-        """Draw everything but the readings."""
+    def __init__(self, seed: int, meters: int, span: Span, incidents: Sequence[Incident] | None = None) -> None:
+        """Draw everything but the readings; ``incidents``, if given, stand for those that would be drawn."""
         self.span = span
         self.population: Population = settle(seed, meters)
-        self.incidents: tuple[Incident, ...] = cast(self.population, span)
+        self.incidents = cast(self.population, span) if incidents is None else tuple(incidents)
         self.masters = Masters(self.population, span, self.incidents)
         self.names = [*self.masters.names, *self.population.names]
         surroundings = Surroundings(seed, SITE, span)
@@ -61,8 +61,9 @@ class History:
         self._unrest_keys = keys(seed, self.names, "unrest")
         self._lost_keys = keys(seed, self.names, "lost")
         lines = [self.population.lines[n] for n in self.population.masters]
-        self._gain = np.array([one.gain for one in (*lines, *self.population.customers)])
-        self._start_kwh = np.array([one.start_kwh for one in (*lines, *self.population.customers)])
+        people = self.population.customers
+        self._gain = np.array([*(one.gain for one in lines), *(one.gain for one in people)])
+        self._start_kwh = np.array([*(one.start_kwh for one in lines), *(one.start_kwh for one in people)])
 
     def days(self) -> Iterator[Day]:
         """Every day from the first on."""
@@ -89,8 +90,9 @@ class History:
                 for name in Seen.__dataclass_fields__
             )
         )
-        for quantity in (whole.current_a, whole.active_kw, whole.reactive_kvar):
-            quantity *= self._gain
+        whole.current_a *= self._gain
+        whole.active_kw *= self._gain
+        whole.reactive_kvar *= self._gain
         return whole
 
     def _counted(self, seen: Seen, registers: Floats) -> Floats:
@@ -157,10 +159,10 @@ class History:
         events: dict[tuple[int, int], str] = {}
         still: list[tuple[int, int, str]] = []
         for interval, column, word in waiting:
-            rows = np.flatnonzero(present[max(interval - begin, 0) :, column]) if interval < end else ()
-            if len(rows) == 0:
+            first = max(interval - begin, 0)
+            if interval >= end or not present[first:, column].any():
                 still.append((interval, column, word))
                 continue
-            place = (max(interval - begin, 0) + int(rows[0]), column)
+            place = (first + int(present[first:, column].argmax()), column)
             events[place] = f"{events[place]} {word}" if place in events else word
         return events, still

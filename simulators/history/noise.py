@@ -48,4 +48,4 @@ def _hash(of: Keys, index: Indices) -> Keys:
     bits = of[None, :] + index.astype(np.uint64)[:, None] * _STEP
     bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
     bits = (bits ^ (bits >> np.uint64(27))) * _SECOND
-    return bits ^ (bits >> np.uint64(31))
+    return np.asarray(bits ^ (bits >> np.uint64(31)), dtype=np.uint64)

@@ -32,6 +32,7 @@ class Scenario:
 
 _COVERS: Final = ("cover_opened", "terminal_cover_opened", "magnetic_field")
 _IMBALANCE: Final = ("current_imbalance", "severe_current_imbalance")
+_BESIDE_PV: Final = ("low_power_factor", *_IMBALANCE)  # what is left of a load that the sun nearly covers
 _POWERLESS: Final = ("outage", "phase_break", "undervoltage", "power_failed")
 _HEAVY: Final = ("over_capacity", "over_current", "overload", "demand_limit")
 
@@ -68,8 +69,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "unannounced_tenant": Scenario("benign"),
     "growth": Scenario("benign"),
     "new_hours": Scenario("benign"),
-    "pv_installed": Scenario("benign"),
+    "pv_installed": Scenario("benign", allowed=_BESIDE_PV),
     "approved_work": Scenario("benign"),
+    "pv_registered": Scenario("benign", allowed=_BESIDE_PV),
     "one_phase_night": Scenario("benign", allowed=_IMBALANCE),
     "site_outage": Scenario("benign", allowed=_POWERLESS),
     "line_outage": Scenario("benign", allowed=_POWERLESS),

@@ -51,7 +51,7 @@ class Span:
     @property
     def middle_hours(self) -> Floats:
         """Middle of each interval of a day as an hour of the day, shape (per_day,)."""
-        return (np.arange(self.per_day) + 0.5) * self.hours
+        return np.asarray((np.arange(self.per_day) + 0.5) * self.hours, dtype=np.float64)
 
     def day(self, number: int) -> date:
         """Local date of a day."""

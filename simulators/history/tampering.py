@@ -24,7 +24,7 @@ import numpy as np
 
 from simulators.history.demand import intervals_of
 from simulators.history.electricity import Flow
-from simulators.history.noise import keys, uniform
+from simulators.history.noise import Indices, keys, uniform
 from simulators.history.population import Population
 from simulators.history.scenarios import Incident
 from simulators.history.span import Span
@@ -58,6 +58,27 @@ class Seen:
             quantity[phases, during, column] *= factor
 
 
+@dataclass(frozen=True, slots=True)
+class _Reports:
+    """The reports of one meter on one day, where there is power: shapes (intervals,)."""
+
+    incident: Incident
+    span: Span
+    seed: int
+    number: int  # of the day
+    place: Indices  # in the day
+    true_kw: Floats
+
+    @property
+    def index(self) -> Indices:
+        """Numbers of the intervals in the history."""
+        return np.asarray(self.place + self.number * self.span.per_day, dtype=np.int64)
+
+    def drawn(self, what: str, index: Indices) -> Floats:
+        """Numbers of this meter between 0 and 1, shape of ``index``."""
+        return uniform(keys(self.seed, [self.incident.meter], what), index)[:, 0]
+
+
 class Tampering:
     """What is done to the meters of a population."""
 
@@ -65,7 +86,7 @@ class Tampering:
         """Know which meter is touched, and when."""
         self._span, self._seed = span, population.seed
         column = {name: n for n, name in enumerate(population.names)}
-        touched = {**_SENSING, **_REPORTING}
+        touched = {**_JUMPS, **_SENSING, **_REPORTING}
         self._incidents = [(one, column[one.meter]) for one in incidents if one.scenario in touched]
 
     def apply(self, number: int, seen: Seen) -> None:
@@ -74,105 +95,101 @@ class Tampering:
             during = one.during(number, self._span.per_day)
             if during.start >= during.stop:
                 continue
+            if one.scenario in _JUMPS:
+                if one.first // self._span.per_day == number:
+                    seen.jump_kwh[during.start, column] += _JUMPS[one.scenario] * one.level
+                continue
             if one.scenario in _SENSING:
-                _SENSING[one.scenario](one, during, column, seen, starts=one.first // self._span.per_day == number)
+                _SENSING[one.scenario](one, during, column, seen)
                 continue
             true_kw = seen.active_kw[:, during, column].sum(axis=0)
-            reported_kw = np.zeros(len(true_kw))
             powered = true_kw > 0
-            reported_kw[powered] = _REPORTING[one.scenario](self, one, (number, during), powered, true_kw[powered])
-            seen.scale(during, column, reported_kw / np.where(powered, true_kw, 1.0))
-
-    def _reduced(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:  # noqa: ARG002
-        return one.level * true_kw
-
-    def _nothing_for_hours(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:
-        begin, end = one.hours
-        if one.notes["each_day_anew"] == "yes":
-            drawn = float(uniform(self._keys(one, "hours"), np.array([at[0]]))[0, 0])
-            begin, end = (_EARLIEST_H + drawn * (_LATEST_H - _EARLIEST_H - (end - begin)) + h for h in (0, end - begin))
-        factor = np.ones(self._span.per_day)
-        factor[intervals_of((begin, end), self._span)] = 0
-        return factor[at[1]][powered] * true_kw
-
-    def _own_fractions(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:
-        return self._fractions(one, at)[powered] * true_kw
-
-    def _fractions_of_the_mean(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:
-        return self._fractions(one, at)[powered] * true_kw.mean()
-
-    def _mean(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:  # noqa: ARG002
-        return np.full(len(true_kw), true_kw.mean() if len(true_kw) else 0.0)
-
-    def _reversed(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:  # noqa: ARG002
-        return true_kw[::-1]
-
-    def _reduced_later(self, one: Incident, at: _When, powered: Floats, true_kw: Floats) -> Floats:
-        index = self._span.of_day(at[0])[at[1]][powered]
-        return np.where(index > one.first, one.level, 1.0) * true_kw
-
-    def _fractions(self, one: Incident, at: _When) -> Floats:
-        low, high = _FRACTION
-        drawn = uniform(self._keys(one, "fraction"), self._span.of_day(at[0])[at[1]])[:, 0]
-        return np.asarray(low + (high - low) * drawn, dtype=np.float64)
-
-    def _keys(self, one: Incident, what: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-        return keys(self._seed, [one.meter], what)
+            if not powered.any():
+                continue  # and so nothing to report
+            place = np.arange(during.start, during.stop)[powered]
+            reports = _Reports(one, self._span, self._seed, number, place, true_kw[powered])
+            factor = np.zeros(len(true_kw))
+            factor[powered] = _REPORTING[one.scenario](reports) / true_kw[powered]
+            seen.scale(during, column, factor)
 
 
-_When = tuple[int, slice]
-"""Number of the day, intervals of the day."""
+def _reduced(of: _Reports) -> Floats:
+    return of.incident.level * of.true_kw
 
 
-def _see_less(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:  # noqa: ARG001
+def _reduced_later(of: _Reports) -> Floats:
+    """From the interval after the one in which the cover was opened."""
+    return np.where(of.index > of.incident.first, of.incident.level, 1.0) * of.true_kw
+
+
+def _nothing_for_hours(of: _Reports) -> Floats:
+    begin, end = of.incident.hours
+    if of.incident.notes["each_day_anew"] == "yes":
+        long = end - begin
+        begin = _EARLIEST_H + float(of.drawn("hours", np.array([of.number]))[0]) * (_LATEST_H - _EARLIEST_H - long)
+        end = begin + long
+    return np.where(np.isin(of.place, intervals_of((begin, end), of.span)), 0.0, of.true_kw)
+
+
+def _own_fractions(of: _Reports) -> Floats:
+    return _fractions(of) * of.true_kw
+
+
+def _fractions_of_the_mean(of: _Reports) -> Floats:
+    return _fractions(of) * float(of.true_kw.mean())
+
+
+def _mean(of: _Reports) -> Floats:
+    return np.full(len(of.true_kw), float(of.true_kw.mean()))
+
+
+def _reversed(of: _Reports) -> Floats:
+    return of.true_kw[::-1]
+
+
+def _fractions(of: _Reports) -> Floats:
+    low, high = _FRACTION
+    return low + (high - low) * of.drawn("fraction", of.index)
+
+
+def _see_less(one: Incident, during: slice, column: int, seen: Seen) -> None:
     """A shunt, an open current circuit (level 0)."""
     seen.scale(during, column, one.level, one.phase)
 
 
-def _reverse(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:  # noqa: ARG001
+def _reverse(one: Incident, during: slice, column: int, seen: Seen) -> None:
     """A current transformer the wrong way round: the current itself has no sign."""
     for quantity in (seen.active_kw, seen.reactive_kvar):
         quantity[one.phase, during, column] *= one.level
 
 
-def _lose_voltage(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:  # noqa: ARG001
+def _lose_voltage(one: Incident, during: slice, column: int, seen: Seen) -> None:
     """The voltage of a phase does not reach the meter, its current does."""
     for quantity in (seen.voltage_v, seen.active_kw, seen.reactive_kvar):
         quantity[one.phase, during, column] *= one.level
 
 
-def _count_less(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:  # noqa: ARG001
+def _count_less(one: Incident, during: slice, column: int, seen: Seen) -> None:
     """The register counts a share of what the meter displays."""
     seen.counted[during, column] = one.level
 
 
-def _jump(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:
-    """The register leaps ahead once."""
-    seen.jump_kwh[during.start, column] += one.level * starts
-
-
-def _fall(one: Incident, during: slice, column: int, seen: Seen, *, starts: bool) -> None:
-    """The register falls back once."""
-    seen.jump_kwh[during.start, column] -= one.level * starts
-
-
-_SENSING: Final[dict[str, Callable[..., None]]] = {
+_JUMPS: Final = {"register_jump": 1, "register_fall": -1}
+_SENSING: Final[dict[str, Callable[[Incident, slice, int, Seen], None]]] = {
     "bypass": _see_less,
     "current_loss": _see_less,
     "reversed_ct": _reverse,
     "voltage_loss": _lose_voltage,
     "slow_register": _count_less,
     "register_stopped": _count_less,
-    "register_jump": _jump,
-    "register_fall": _fall,
 }
-_REPORTING: Final[dict[str, Callable[..., Floats]]] = {
-    "h1": Tampering._reduced,  # noqa: SLF001
-    "h2": Tampering._nothing_for_hours,  # noqa: SLF001
-    "h3": Tampering._own_fractions,  # noqa: SLF001
-    "h4": Tampering._fractions_of_the_mean,  # noqa: SLF001
-    "h5": Tampering._mean,  # noqa: SLF001
-    "h6": Tampering._reversed,  # noqa: SLF001
-    "shunt_all_phases": Tampering._reduced,  # noqa: SLF001
-    "opened_and_reduced": Tampering._reduced_later,  # noqa: SLF001
+_REPORTING: Final[dict[str, Callable[[_Reports], Floats]]] = {
+    "h1": _reduced,
+    "h2": _nothing_for_hours,
+    "h3": _own_fractions,
+    "h4": _fractions_of_the_mean,
+    "h5": _mean,
+    "h6": _reversed,
+    "shunt_all_phases": _reduced,
+    "opened_and_reduced": _reduced_later,
 }
