@@ -7,7 +7,7 @@ day (see ``Days``). Event time only; a book knows no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -51,12 +51,13 @@ class _OpenDay:
 
 
 class _Saved(msgspec.Struct, frozen=True):
+    site: str
     day: date
     first: int
     end: int
-    meters: tuple[tuple[str, str], ...]  # gateway, meter
+    meters: tuple[str, ...]
     values: bytes
-    passed: dict[str, int]
+    passed: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -117,38 +118,53 @@ class Book:
             del days[first]
             yield self._site_day(site, day)
 
-    def snapshot(self, site: str) -> bytes:
-        """The days under way of one site."""
-        series = self._fleet.series
-        saved = [
-            _Saved(
-                day.day,
-                day.first,
-                day.end,
-                tuple((series[slot].gateway, series[slot].meter) for slot in day.slots),
-                day.values[:, : len(day.slots)].astype("<f4").tobytes(),
-                day.passed,
-            )
-            for day in self._open.get(site, {}).values()
-        ]
+    def snapshot(self, gateway: str) -> bytes:
+        """What one gateway's meters have of the days under way."""
+        series, saved = self._fleet.series, []
+        for site, days in self._open.items():
+            for day in days.values():
+                rows = [row for row, slot in enumerate(day.slots) if series[slot].gateway == gateway]
+                if rows:
+                    meters = tuple(series[day.slots[row]].meter for row in rows)
+                    values = day.values[:, rows].astype("<f4").tobytes()
+                    saved.append(_Saved(site, day.day, day.first, day.end, meters, values, day.passed[gateway]))
         return _encode(saved)
 
-    def restore(self, site: str, snapshot: bytes) -> None:
-        """Take up days under way.
+    def restore(self, gateway: str, snapshot: bytes, closed: Mapping[str, date]) -> None:
+        """Take up what a gateway's meters had of the days under way, but for days that are closed by now.
+
+        Args:
+            gateway: whose meters.
+            snapshot: from ``snapshot``.
+            closed: the last closed day of each site.
 
         Raises:
-            ValueError: the bytes are none.
+            ValueError: the bytes are no snapshot.
         """
         try:
             saved = _decode(snapshot)
         except msgspec.MsgspecError as error:
             raise ValueError(f"no days under way: {error}") from error
-        self._open[site] = {}
         for one in saved:
-            day = self._open[site][one.first] = _OpenDay(one.day, one.first, one.end, passed=one.passed)
-            rows = day.rows(np.array([self._fleet.slots(g, (m,))[0] for g, m in one.meters], np.intp))
-            shape = len(_COLUMNS), len(one.meters), _LONGEST_BLOCKS
-            day.values[:, rows] = np.frombuffer(one.values, "<f4").reshape(shape)
+            if one.site in closed and one.day <= closed[one.site]:
+                continue
+            day = self._open.setdefault(one.site, {}).setdefault(one.first, _OpenDay(one.day, one.first, one.end))
+            rows = day.rows(self._fleet.slots(gateway, one.meters))
+            values = np.frombuffer(one.values, "<f4").reshape(len(_COLUMNS), len(one.meters), _LONGEST_BLOCKS)
+            day.values[:, rows] = values
+            day.passed[gateway] = one.passed
+
+    def reopen(self, day: SiteDay, first: int) -> None:
+        """Put a closed day back; its blocks stand where the wall clock shows their quarters."""
+        local = self._fleet.calendar_of_site(day.site).day_of(first)
+        back = self._open.setdefault(day.site, {})[local.first] = _OpenDay(local.date, local.first, local.end)
+        rows = back.rows(np.array(day.slots, np.intp))
+        columns = slice(0, local.end - local.first)
+        known = np.where(day.measured, 1.0, np.nan)
+        for n, values in enumerate((day.imported, day.exported, known, np.where(day.measured, 0.0, np.nan))):
+            back.values[n, rows, columns] = values[:, local.quarters]
+        for slot in day.slots:
+            back.passed[self._fleet.series[slot].gateway] = local.end
 
     def _put(self, day: _OpenDay, slots: Rows, blocks: Rows, given: dict[str, Floats], chosen: Rows) -> None:
         rows, at = day.rows(slots), (blocks - day.first).astype(np.intp)

@@ -17,7 +17,7 @@ import numpy as np
 from collector.checks.check import Finding
 from collector.days import suspicion
 from collector.days.consumption import Behaviour, behaviour
-from collector.days.day import DAYS_REMEMBERED, ClosedDay, DayClass, SiteDay, Standing
+from collector.days.day import DAYS_LOOKED_AT, ClosedDay, DayClass, SiteDay, Standing
 from collector.days.expected import History
 from collector.days.feeder_balances import Balances, FeederBalances, Prepared, typical
 from collector.days.feeder_excess import excesses
@@ -71,7 +71,7 @@ class Closing:
             today: the day.
             touched: when covers were opened or magnets seen that day, meter → ms.
         """
-        past = past[-DAYS_REMEMBERED:]
+        past = past[-DAYS_LOOKED_AT:]
         kind = self.day_class(today.site, today.day)
         history = self._history(past, today.meters, today.day)
         net = np.where(today.measured, today.net, np.nan)

@@ -22,7 +22,9 @@ from collector.engine.fleet import Floats
 from collector.store.table import Mask
 
 QUARTERS: Final = 96
-DAYS_REMEMBERED: Final = 56
+DAYS_LOOKED_AT: Final = 42
+DAYS_REMEMBERED: Final = 84
+"""Six weeks are looked at; as many more are kept, so that a day of six weeks ago can be judged again."""
 
 DayClass = Literal["workday", "saturday", "sunday", "holiday", "festival"]
 
@@ -43,8 +45,8 @@ class SiteDay:
 
     @property
     def net(self) -> Floats:
-        """Import less export, kWh."""
-        return self.imported - np.nan_to_num(self.exported)
+        """Import less export, kWh, with the digits that a closed day keeps."""
+        return (self.imported - np.nan_to_num(self.exported)).astype(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

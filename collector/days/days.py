@@ -6,10 +6,13 @@ order of the days. A day that late readings change is put back (``reopen``) and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
+
+import msgspec
+import numpy as np
 
 from collector.days.book import Book
 from collector.days.closing import Closing, Verdict
@@ -18,7 +21,10 @@ from collector.engine.engine import Outcome
 from collector.engine.fleet import Fleet
 from collector.events.event import Event
 from collector.events.evidence import event_of
+from collector.store.table import SUSPICION, Table, scaled
+from collector.tariff.calendar import BLOCK_MS, LocalDay
 
+FALSIFICATION: Final = "falsification"
 TOUCHES: Final = frozenset({"cover_opened", "terminal_cover_opened", "magnetic_field"})
 
 
@@ -26,10 +32,21 @@ TOUCHES: Final = frozenset({"cover_opened", "terminal_cover_opened", "magnetic_f
 class Score:
     """How suspicious one meter was on one local day, 0 … 1."""
 
+    slot: int
     meter: str
     day: date
+    starts_at: int  # ms: the day
     kind: str
     score: float
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    book: bytes
+    touched: dict[str, dict[str, int]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Saved).decode
 
 
 @dataclass(slots=True)
@@ -53,9 +70,44 @@ class Days:
         self._past: dict[str, list[ClosedDay]] = {}
         self._touched: dict[str, dict[str, int]] = {}  # site → meter → ms
 
-    def restore(self, site: str, past: Iterable[ClosedDay]) -> None:
+    def restore_past(self, site: str, past: Iterable[ClosedDay]) -> None:
         """Take up the closed days of a site, oldest first."""
         self._past[site] = list(past)[-DAYS_REMEMBERED:]
+        self._closing.forget()
+
+    def snapshot(self, gateway: str) -> bytes:
+        """What a gateway's meters have of the days under way."""
+        touched = {
+            site: {meter: at for meter, at in meters.items() if self._fleet.gateway_of(meter) == gateway}
+            for site, meters in self._touched.items()
+        }
+        return _encode(_Saved(self.book.snapshot(gateway), {site: own for site, own in touched.items() if own}))
+
+    def restore(self, gateway: str, snapshot: bytes) -> None:
+        """Take up what a gateway's meters had of the days under way; the closed days come first.
+
+        Raises:
+            ValueError: the bytes are no snapshot.
+        """
+        try:
+            saved = _decode(snapshot)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"no days under way: {error}") from error
+        closed = {site: past[-1].day for site, past in self._past.items() if past}
+        self.book.restore(gateway, saved.book, closed)
+        for site, meters in saved.touched.items():
+            self._touched.setdefault(site, {}).update(meters)
+
+    def reopen(self, site: str, since_ms: int) -> None:
+        """Put back every closed day that was not over at ``since_ms``, to be judged again."""
+        calendar = self._fleet.calendar_of_site(site)
+        first = calendar.day_of(since_ms // BLOCK_MS).date
+        past = self._past.get(site, [])
+        self._past[site] = [one for one in past if one.day < first]
+        for closed in past:
+            if closed.day >= first:
+                blocks = calendar.day_on(closed.day)
+                self.book.reopen(_again(site, closed, blocks, self._fleet), blocks.first)
         self._closing.forget()
 
     def take(self, outcome: Outcome) -> Judged:
@@ -83,17 +135,44 @@ class Days:
             past.append(verdict.closed)
             del past[:-DAYS_REMEMBERED]
             judged.closed.append((site, verdict.closed))
-            judged.scores += [Score(m, day.day, "falsification", s) for m, s in verdict.scores.items()]
-            judged.events += self._events(day, verdict)
+            slots = dict(zip(day.meters, day.slots, strict=True))
+            judged.scores += [
+                Score(slots[meter], meter, day.day, day.starts_at, FALSIFICATION, score)
+                for meter, score in verdict.scores.items()
+            ]
+            judged.events += self._events(slots, verdict)
 
-    def _events(self, day: SiteDay, verdict: Verdict) -> Sequence[Event]:
-        slots = dict(zip(day.meters, day.slots, strict=True))
+    def _events(self, slots: Mapping[str, int], verdict: Verdict) -> Sequence[Event]:
         return [
             event_of(replace(finding, row=0), self._fleet, slots[meter], self._configuration)
             for meter, finding in verdict.findings
         ]
 
+    def scores_table(self, scores: Sequence[Score]) -> Table:
+        """Scores as rows of ``suspicion``."""
+        slots = np.array([one.slot for one in scores], np.intp)
+        at = np.array([one.starts_at for one in scores], np.int64)
+        return Table(
+            SUSPICION, self._fleet.series, slots, at, (scaled("score", 4, np.array([s.score for s in scores])),)
+        )
+
     def _touch(self, events: Iterable[Event]) -> None:
         for event in events:
             if event.kind in TOUCHES and event.lifecycle == "opened" and event.site is not None:
                 self._touched.setdefault(event.site, {})[event.series.meter] = event.at
+
+
+def _again(site: str, closed: ClosedDay, local: LocalDay, fleet: Fleet) -> SiteDay:
+    """A closed day as it was before it was judged: import and export are one by then."""
+    net = closed.net.astype(np.float64)
+    return SiteDay(
+        site=site,
+        day=closed.day,
+        starts_at=local.first * BLOCK_MS,
+        ends_at=local.end * BLOCK_MS,
+        meters=closed.meters,
+        slots=tuple(int(fleet.slots(fleet.gateway_of(meter), (meter,))[0]) for meter in closed.meters),
+        imported=net,
+        exported=np.full(net.shape, np.nan),
+        measured=~np.isnan(net),
+    )

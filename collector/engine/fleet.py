@@ -83,6 +83,14 @@ class Fleet:
         """All slots of a gateway, in the order they were given."""
         return np.array(self._by_gateway.get(gateway, []), np.intp)
 
+    def gateway_of(self, meter: str) -> str:
+        """The gateway that reported a meter first.
+
+        Raises:
+            KeyError: no reading of it was ever seen.
+        """
+        return self._gateway_of[meter]
+
     def meters_of(self, gateway: str) -> tuple[str, ...]:
         """The meters of a gateway, in the order of ``of_gateway``."""
         return tuple(self.series[slot].meter for slot in self._by_gateway.get(gateway, []))

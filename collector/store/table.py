@@ -20,6 +20,10 @@ Rows = npt.NDArray[np.intp]
 READING: Final = "reading"
 LOAD_BLOCK: Final = "load_block"
 ENERGY_DAY: Final = "energy_day"
+SUSPICION: Final = "suspicion"
+
+SUSPICION_COLUMNS: Final = ("score",)
+"""Columns of ``suspicion``, one row a meter and local day, stamped with the day's first instant: 0 … 1."""
 
 LOAD_BLOCK_COLUMNS: Final = ("import_kwh", "export_kwh", "import_kvarh", "covered", "estimated")
 """Columns of ``load_block``, one row a meter and quarter of an hour, stamped with the block's first instant: energy

@@ -75,6 +75,10 @@ class Calendar:
                 self._days.popitem(last=False)
         return known
 
+    def day_on(self, day: date) -> LocalDay:
+        """The local day of a date."""
+        return self.day_of(self._midnight(day))
+
     def month_of(self, block: int) -> LocalMonth:
         """The billing month a block lies in."""
         day = datetime.fromtimestamp(block * BLOCK_MS / 1000, self.zone).date()
