@@ -1,6 +1,7 @@
 """The highest sliding demand (kW), and the highest mean apparent power of a block (kVA), by day and month.
 
-A window belongs to the day in which it ends, and is named by its start, as a block is.
+A window belongs to the day in which it ends, and is named by its start, as a block is. The running day is told at the
+end of a block in which the peak rose.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ class DayPeak:
             rows = np.flatnonzero(~np.isnan(values))
             block = block_of(ends[rows] - 1)
             book.turn_to(rows, block)
-            risen = rows[~(values[rows] <= book.of(self._column, rows))]
             book.reach(self._column, rows, values[rows], ends[rows] - WINDOW_MS)
-            book.emit(risen)
             last = ends[rows] == (block + 1) * BLOCK_MS
+            risen = last & (book.of(f"{self._column}_at", rows) > (block - 1) * BLOCK_MS)
+            book.emit(rows[risen])
             book.end(rows[last], block[last] + 1)
         return Step(state, measured=tuple(book.measured))
 
