@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from collector.checks.apparent_power import ApparentPower
 from collector.checks.capacity import Capacity, CapacitySettings
 from collector.checks.check import Check
 from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
@@ -22,6 +23,7 @@ from collector.checks.read_count import ReadCount
 from collector.checks.register_day import COLUMN_OF, RegisterDay
 from collector.checks.register_difference import REGISTERS, RegisterDifference
 from collector.checks.sliding_demand import SlidingDemand
+from collector.checks.temporary_capacity import TemporaryCapacity
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
@@ -62,7 +64,9 @@ def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
         SlidingDemand(),
         DayPeak("sliding_demand", "sliding_end", "sliding_kw"),
         EnergyMismatch(limits.energy_mismatch),
+        ApparentPower(limits.capacity.observed),
         Capacity(limits.capacity),
+        TemporaryCapacity(),
         DayPeak("peak_kva", "kva_end", "kva"),
         CurrentLoss(limits.current_loss),
         CurrentShunt(limits.current_shunt),

@@ -19,6 +19,7 @@ from collector.checks.register_difference import IMPORT
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.state import zero_where_unknown
+from collector.store.table import Mask
 
 STEP_MS: Final = 300_000.0
 WINDOW_MS: Final = 3 * STEP_MS
@@ -73,7 +74,7 @@ class SlidingDemand:
         return Step(state, derived=derived)
 
 
-def _end_step(state: Floats, ended: np.ndarray) -> Floats:
+def _end_step(state: Floats, ended: Mask) -> Floats:
     """The step under way has ended: the mean power of the three up to it, NaN if they are not all known; kW."""
     step_kwh = np.where(state[2] >= _FULLY_COVERED, state[1], np.nan)
     window: Floats = np.where(ended, (step_kwh + state[3] + state[4]) * _WINDOWS_PER_HOUR, np.nan)

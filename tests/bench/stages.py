@@ -36,7 +36,9 @@ EVALUATIONS: Final = {
     "sliding_demand_day": 0,  # judges when a step ends
     "peak_kva_day": 0,
     "energy_mismatch": 3,  # the interval is even for power, for the register; the bucket has ended
-    "capacity": 2,  # the interval is short enough to integrate, the block has ended
+    "apparent_power": 2,  # the interval is short enough to integrate, the block has ended
+    "capacity": 0,  # judges when a quarter of an hour ends
+    "temporary_capacity": 0,
     # Three phases each: energised, without current, others under load, carried load before, others carry their usual
     # load, carries again; and once: three phases are connected.
     "current_loss": 3 * 6 + 1,
