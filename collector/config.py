@@ -10,14 +10,20 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from collector.checks.apparent_power import ApparentPower
 from collector.checks.capacity import Capacity, CapacitySettings
 from collector.checks.check import Check
 from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
 from collector.checks.current_shunt import CurrentShunt, CurrentShuntSettings
+from collector.checks.day_peak import DayPeak
 from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
 from collector.checks.load_block import LoadBlock
+from collector.checks.read_count import ReadCount
+from collector.checks.register_day import COLUMN_OF, RegisterDay
 from collector.checks.register_difference import REGISTERS, RegisterDifference
+from collector.checks.sliding_demand import SlidingDemand
+from collector.checks.temporary_capacity import TemporaryCapacity
 from collector.days.closing import Closing
 from collector.days.suspicion import SuspicionSettings
 from collector.engine.fleet import Fleet
@@ -55,10 +61,17 @@ def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
     """The checks in the order they run: register differences come first, then load blocks; others use them."""
     return (
         *(RegisterDifference(register) for register in REGISTERS),
+        ReadCount(),
         LoadBlock(),
         EnergyDay(),
+        *(RegisterDay(register) for register in COLUMN_OF),
+        SlidingDemand(),
+        DayPeak("sliding_demand", "sliding_end", "sliding_kw"),
         EnergyMismatch(limits.energy_mismatch),
+        ApparentPower(limits.capacity.observed),
         Capacity(limits.capacity),
+        TemporaryCapacity(),
+        DayPeak("peak_kva", "kva_end", "kva"),
         CurrentLoss(limits.current_loss),
         CurrentShunt(limits.current_shunt),
     )

@@ -1,18 +1,21 @@
 """Capacity: what an account draws against what it contracted, or against what was approved for a while.
 
-Judged is the mean apparent power of 15-minute blocks, max(|P|, S). Three conditions:
+Judged is the mean apparent power of 15-minute blocks (``apparent_power``) against the limit in force:
 
     over_capacity       above the contract in two consecutive blocks, outside every approved window   (超容)
-    temporary_capacity  above the contract inside an approved window: the approval is being used      (临时增容)
-    over_approved       above the approved kVA inside the window in two consecutive blocks
+    over_approved       above the limit in force in two consecutive blocks that an approved window touches
+    capacity_warning    at 90 % of the limit in force; once a local day at most
 
-An approved window lifts the limit for exactly the blocks it touches. A block of which less than 80 % was observed
-is not judged. Exceeding a contract is a fact about a contract, not a suspicion. [OURS; states after the source
-paper on tailored tariffs]
+Approvals are exact to their instants. A block that lies partly in a window is judged against the mean of the limits of
+its instants: who keeps to each limit at every instant keeps to their mean, and cannot be above it. An approval lifts a
+limit and never lowers it. Two blocks are consecutive if they follow each other: an unknown block between them breaks
+the row, an edge of a window does not. Exceeding a contract is a fact about a contract, not a suspicion. [OURS; states
+after the source paper on tailored tariffs]
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -25,17 +28,17 @@ from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
 from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask, Rows
-from collector.tariff.calendar import BLOCK_MS, block_of
+from collector.tariff.calendar import BLOCK_MS
 from metering.settings import Settings
 
-_CONDITIONS: Final = ("over_capacity", "temporary_capacity", "over_approved")
+_CONDITIONS: Final = ("over_capacity", "over_approved", "capacity_warning")
 _TALLY: Final = ("peak_kva", "blocks")  # of the condition while it is open or pending
-_BASE: Final = ("block", "kva_ms", "covered_ms", "last_at", "last_kva")
+_BASE: Final = ("block", "above", "warned_until")
 _PER_CONDITION: Final = len(LATCH) + len(_TALLY)
 _SEVERITY: Final[dict[str, Severity]] = {
     "over_capacity": "look",
-    "temporary_capacity": "info",
     "over_approved": "look",
+    "capacity_warning": "info",
 }
 
 
@@ -43,8 +46,9 @@ class CapacitySettings(Settings):
     """Limits of the capacity checks."""
 
     blocks: int = Field(2, ge=1, description="Consecutive 15-minute blocks above the limit. [OURS]")
-    clear_ratio: float = Field(0.95, gt=0, le=1, description="Share of the limit below which a finding ends. [OURS]")
     observed: float = Field(0.8, gt=0, le=1, description="Share of a block that must have been observed. [OURS]")
+    clear_ratio: float = Field(0.95, gt=0, le=1, description="Share of the limit below which a finding ends. [OURS]")
+    warning_ratio: float = Field(0.9, gt=0, le=1, description="Share of the limit from which to warn. [OURS]")
 
 
 class Capacity:
@@ -58,73 +62,50 @@ class Capacity:
         self._limits = settings
 
     def concerns(self, frame: Frame) -> bool:
-        """Frames that carry active power."""
-        return "active_power" in frame.columns
+        """Frames in which a block of apparent power ended."""
+        return "kva_end" in frame.columns
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
-        """Integrate apparent power; judge a block when it ends."""
-        kva = _apparent(frame)
-        last_at, last_kva = state[3], state[4]
-        usable = ~np.isnan(kva) & ~(frame.at <= last_at)
-        block = block_of(frame.at)
-        elapsed = frame.at - last_at
-        joined = usable & (elapsed <= max(3.0 * frame.period_ms, 60_000.0))
-        mean = (last_kva + kva) / 2
-        ended = usable & (block > state[0])
-        # The interval that crosses the edge belongs to both blocks, each its part.
-        edge = (state[0] + 1) * BLOCK_MS
-        before = np.where(ended, np.clip(edge - last_at, 0, None), elapsed)
-        _add(state, mean, np.where(joined, before, 0.0))
-        findings: tuple[Finding, ...] = ()
-        if ended.any():
-            findings = self._judge(frame, fleet, state, np.flatnonzero(ended))
-            state[1, ended] = 0.0
-            state[2, ended] = 0.0
-            after = np.where(joined & (block == state[0] + 1), frame.at - edge, 0.0)
-            _add(state, mean, np.where(ended, after, 0.0))
-        state[0] = np.where(usable, block, state[0])
-        state[3] = np.where(usable, frame.at, last_at)
-        state[4] = np.where(usable, kva, last_kva)
-        return Step(state, findings)
+        """Judge the blocks that ended."""
+        rows = np.flatnonzero(~np.isnan(frame.columns["kva_end"]))
+        own = state[:, rows]
+        findings = self._judge(frame, fleet, own, rows)
+        state[:, rows] = own
+        return Step(state, tuple(findings))
 
-    def _judge(self, frame: Frame, fleet: Fleet, state: Floats, rows: Rows) -> tuple[Finding, ...]:
-        slots = frame.slots[rows]
-        start = state[0, rows] * BLOCK_MS
-        covered = state[2, rows]
-        value = state[1, rows] / np.maximum(covered, 1.0)
+    def _judge(self, frame: Frame, fleet: Fleet, state: Floats, rows: Rows) -> list[Finding]:
+        slots, limits = frame.slots[rows], self._limits
+        start, value = frame.columns["kva_end"][rows] - BLOCK_MS, frame.columns["kva"][rows]
         contract = fleet.limits("contract_kva", slots)
-        approved = _approved(fleet, slots, start)
-        inside = ~np.isnan(approved)
-        known = (covered >= self._limits.observed * BLOCK_MS) & ~np.isnan(contract)
-        clear = self._limits.clear_ratio
+        limit, inside = limit_in_force(fleet, slots, start, contract)
+        known = ~np.isnan(value) & ~np.isnan(contract)
+        above = known & (value > limit)
+        follows = start / BLOCK_MS == state[0] + 1
+        run = np.where(follows, np.nan_to_num(state[1]), 0.0)  # blocks above their limits just before this one
+        warns = limits.warning_ratio * limit
         judged = {
-            "over_capacity": (
-                ~inside & (value > contract),
-                inside | (value <= clear * contract),
-                contract,
-                self._limits.blocks,
-            ),
-            "temporary_capacity": (inside & (value > contract), ~inside, approved, 1),
-            "over_approved": (
-                inside & (value > approved),
-                ~inside | (value <= clear * approved),
-                approved,
-                self._limits.blocks,
-            ),
+            "over_capacity": (above & ~inside, inside | (value <= limits.clear_ratio * limit), limits.blocks),
+            "over_approved": (above & inside, ~inside | (value <= limits.clear_ratio * limit), limits.blocks),
+            "capacity_warning": (known & (value >= warns), value < limits.clear_ratio * warns, 1),
         }
         findings: list[Finding] = []
-        for i, (kind, (trigger, over, limit, readings)) in enumerate(judged.items()):
+        for i, (kind, (holds, over, readings)) in enumerate(judged.items()):
             at = len(_BASE) + i * _PER_CONDITION
-            own = state[at : at + _PER_CONDITION, rows]
+            own = state[at : at + _PER_CONDITION]
+            trigger = holds & ~(start < state[2]) if kind == "capacity_warning" else holds
+            _count_run(own, start, trigger, ~follows, run, readings)
             was_open = ~np.isnan(own[2])
             latched = latch(own[:3], start, trigger, over, known, delay_ms=0, readings=readings)
-            own[3:] = _tally(own, was_open | ~np.isnan(latched.started_at), trigger & known, value)
-            for n in np.flatnonzero(latched.opened | latched.closed):
+            own[3:] = _tally(own, was_open | ~np.isnan(latched.started_at), holds, value)
+            for n in np.flatnonzero(latched.opened | latched.closed).tolist():
+                opened = bool(latched.opened[n])
+                if kind == "capacity_warning" and opened:
+                    state[2, n] = _day_end(fleet, int(slots[n]), start[n])
                 findings.append(
                     self._finding(
                         kind,
                         int(rows[n]),
-                        opened=bool(latched.opened[n]),
+                        opened=opened,
                         started_at=float(latched.started_at[n]),
                         ended_at=float(latched.ended_at[n]),
                         block_start=float(start[n]),
@@ -135,8 +116,9 @@ class Capacity:
                         blocks=float(own[4, n]),
                     )
                 )
-            state[at : at + _PER_CONDITION, rows] = own
-        return tuple(findings)
+        state[0] = start / BLOCK_MS
+        state[1] = np.where(above, run + 1, 0.0)
+        return findings
 
     def _finding(
         self,
@@ -153,13 +135,9 @@ class Capacity:
         peak: float,
         blocks: float,
     ) -> Finding:
-        limits = {"contract_kva": contract, "blocks": float(self._limits.blocks)}
-        if kind != "over_capacity" and not np.isnan(limit):
-            limits["approved_kva"] = limit
-        over = peak / contract
-        if kind == "over_approved" and not np.isnan(limit):
-            over = peak / limit
-        ruled_out = ("approved_window",) if kind == "over_capacity" else ()
+        warning = kind == "capacity_warning"
+        ruled_out = {"over_capacity": ("approved_window", "short_peaks"), "over_approved": ("short_peaks",)}
+        reached = value / limit if warning else peak / limit
         return Finding(
             row=row,
             kind=kind,
@@ -168,54 +146,64 @@ class Capacity:
             started_at=started_at,
             at=block_start + BLOCK_MS,
             severity=_SEVERITY[kind],
-            score=float(np.clip(0.5 + (over - 1.0), 0.0, 1.0)),
+            score=float(np.clip(0.5 + (reached - 1.0), 0.01, 1.0)),
             readings={"apparent_power": value},
-            limits=limits,
-            facts={"peak_kva": peak, "hours": blocks * BLOCK_MS / 3_600_000},
-            ruled_out=(*ruled_out, "short_peaks"),
+            limits={
+                "contract_kva": contract,
+                "limit_kva": limit,
+                **(
+                    {"warning_ratio": self._limits.warning_ratio} if warning else {"blocks": float(self._limits.blocks)}
+                ),
+            },
+            facts={"peak_kva": peak, "hours": blocks * BLOCK_MS / 3_600_000, "share_percent": 100 * value / limit},
+            ruled_out=ruled_out.get(kind, ()),
             ended_at=None if opened else ended_at,
         )
 
 
-def _apparent(frame: Frame) -> Floats:
-    """max(|P|, S), with S from Q where the meter has no register for it; kVA."""
-    active = np.abs(frame.columns["active_power"])
-    apparent, reactive = frame.values("apparent_power"), frame.values("reactive_power")
-    if apparent is not None:
-        found: Floats = np.fmax(active, np.abs(apparent))
-    elif reactive is not None:
-        found = np.sqrt(active * active + np.where(np.isnan(reactive), 0.0, reactive * reactive))
-    else:
-        found = active
-    return np.where(np.isnan(active), np.nan, found)
+def limit_in_force(fleet: Fleet, slots: Rows, start: Floats, contract: Floats) -> tuple[Floats, Mask]:
+    """The mean limit of blocks that start at ``start``, kVA, and which blocks an approved window touches."""
+    limit, inside = contract.copy(), np.zeros(len(slots), np.bool_)
+    for n in np.flatnonzero(fleet.has_approval(slots)).tolist():
+        begins, ends = float(start[n]), float(start[n]) + BLOCK_MS
+        windows = [one for one in fleet.approvals[int(slots[n])] if one.starts_at < ends and begins < one.ends_at]
+        if not windows:
+            continue
+        inside[n] = True
+        edges = sorted(
+            {begins, ends, *(min(max(at, begins), ends) for w in windows for at in (w.starts_at, w.ends_at))}
+        )
+        mean = 0.0
+        for one, other in pairwise(edges):
+            in_force = [window.kva for window in windows if window.starts_at <= one and other <= window.ends_at]
+            mean += max([float(contract[n]), *in_force]) * (other - one) / BLOCK_MS
+        limit[n] = mean
+    return limit, inside
 
 
-def _add(state: Floats, mean: Floats, span_ms: Floats) -> None:
-    covers = span_ms > 0
-    zero_where_unknown(state[1:3])
-    state[1] += np.where(covers, mean * span_ms, 0.0)
-    state[2] += np.where(covers, span_ms, 0.0)
+def _count_run(own: Floats, start: Floats, triggers: Mask, broken: Mask, run: Floats, readings: int) -> None:
+    """Blocks above their limits just before this one count, whichever limit it was; others before a hole do not."""
+    since, count, opened_at = own[:3]
+    zero_where_unknown(count)
+    closed = np.isnan(opened_at)
+    anew = closed & broken & (count > 0)
+    count[anew], since[anew] = 0.0, np.nan
+    seeded = closed & triggers & (count == 0) & (run > 0) & (readings > 1)
+    count[seeded] = np.minimum(run[seeded], readings - 1)
+    since[seeded] = start[seeded]
 
 
-def _approved(fleet: Fleet, slots: Rows, start: Floats) -> Floats:
-    """The approved kVA of a block that an approved window touches, NaN elsewhere."""
-    found = np.full(len(slots), np.nan)
-    for n in np.flatnonzero(fleet.has_approval(slots)):
-        kva = [
-            window.kva
-            for window in fleet.approvals[int(slots[n])]
-            if window.starts_at < start[n] + BLOCK_MS and start[n] < window.ends_at
-        ]
-        if kva:
-            found[n] = max(kva)
-    return found
-
-
-def _tally(own: Floats, holding: Mask, above: Mask, value: Floats) -> Floats:
-    """Peak and blocks above the limit since the condition started; empty where it does not hold."""
+def _tally(own: Floats, open_or_pending: Mask, holds: Mask, value: Floats) -> Floats:
+    """Peak and blocks of the condition since it started; empty where it does not hold."""
     peak, blocks = own[3], own[4]
-    running = holding & ~np.isnan(peak)
-    peak = np.where(above, np.fmax(np.where(running, peak, 0.0), value), peak)
-    blocks = np.where(above, np.where(running, blocks, 0.0) + 1, blocks)
-    kept = above | holding
+    running = open_or_pending & ~np.isnan(peak)
+    peak = np.where(holds, np.fmax(np.where(running, peak, 0.0), value), peak)
+    blocks = np.where(holds, np.where(running, blocks, 0.0) + 1, blocks)
+    kept = holds | open_or_pending
     return np.stack([np.where(kept, peak, np.nan), np.where(kept, blocks, np.nan)])
+
+
+def _day_end(fleet: Fleet, slot: int, at: float) -> float:
+    """The end of the local day of an instant, ms."""
+    calendar = fleet.calendars[int(fleet.calendar_index(np.array([slot]))[0])]
+    return float(calendar.day_of(int(at // BLOCK_MS)).end * BLOCK_MS)

@@ -68,6 +68,11 @@ class LoadBlock:
         return Step(state, measured=_rows(frame, derived), derived=derived)
 
 
+def has_ended(frame: Frame, register: Register) -> bool:
+    """Whether any block of a register ended in this frame."""
+    return f"{register.energy}_ended_block" in frame.columns
+
+
 def ended_blocks(frame: Frame, register: Register, columns: Mapping[str, Floats] | None = None) -> EndedBlocks | None:
     """The blocks of one register that ended in this frame, or ``None`` if none did.
 

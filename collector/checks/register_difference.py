@@ -7,8 +7,7 @@ passed its highest number (rollover) counts on over it once a second reading con
 that the registry announces needs no second reading. What the gateway doubted (``REGISTER_DOUBTED``) is not read at all.
 
 Later checks of the frame find three columns a register, NaN where there is no difference: the energy, the time of the
-earlier reading (ms), and whether the two lie further apart than a few usual intervals (1.0: a gap). What is usual is
-learnt from the meter's own readings, so that a replay, which knows no polling period, finds the same.
+earlier reading (ms), and whether the two lie further apart than a few usual intervals (1.0: a gap).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from collector.checks.check import Step
+from collector.checks.interval import USUAL, is_gap, learn
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.registry.registry import milliseconds
@@ -44,17 +44,13 @@ REGISTERS: Final = (IMPORT, EXPORT, KVARH)
 _MARGIN: Final = 1.2  # of the rating: meters carry short overloads  [OURS]
 _RESOLUTION_KWH: Final = 0.02  # two steps of a register with 0.01 kWh  [OURS]
 _MS_PER_HOUR: Final = 3_600_000.0
-_GAP_INTERVALS: Final = 2.5  # usual intervals: one reading that was missed is not yet a gap  [OURS]
-_SHORTEST_GAP_MS: Final = 60_000.0  # nothing shorter moves energy between periods that anybody could measure  [OURS]
-_FIRST_USUAL_MS: Final = 900_000.0  # until something is learnt: the coarsest interval in common use
-_GROWTH: Final = 1.5  # of the usual interval from one reading to the next  [OURS]
 _FEWEST_DIGITS: Final = 4  # registers that wrap earlier are not in use
 
 
 class RegisterDifference:
     """Differences of one register."""
 
-    fields = ("last_at", "last", "suspect_at", "suspect", "interval_ms", "usual_ms")
+    fields = ("last_at", "last", "suspect_at", "suspect", *USUAL)
 
     def __init__(self, register: Register) -> None:
         """Watch this register."""
@@ -67,7 +63,7 @@ class RegisterDifference:
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
         """Derive the three columns."""
-        last_at, last, suspect_at, suspect, interval_ms, usual_ms = state
+        last_at, last, suspect_at, suspect = state[:4]
         at, reading = frame.at, frame.columns[self._register.quantity]
         first = np.isnan(last_at)
         elapsed = at - last_at
@@ -79,9 +75,10 @@ class RegisterDifference:
         bad = usable & ~first & _unbelievable(difference, elapsed, carries_kw)
         if not bad.any():  # as nearly always
             good = usable & ~first
-            new = np.stack([at, reading, np.full(len(at), np.nan), np.full(len(at), np.nan), interval_ms, usual_ms])
+            unknown = np.full(len(frame), np.nan)
+            register = np.stack([at, reading, unknown, unknown])
             if not usable.all():
-                new[:4] = np.where(usable, new[:4], state[:4])
+                register = np.where(usable, register, state[:4])
         else:
             confirmed = bad & ~np.isnan(suspect_at) & ~_unbelievable(reading - suspect, at - suspect_at, carries_kw)
             wrapped = _over_the_top(difference, last)
@@ -90,30 +87,23 @@ class RegisterDifference:
             taken = usable & (~bad | confirmed | _exchanged(frame, fleet, bad, last_at))
             good = usable & ~first & (~bad | rolled)
             doubted = usable & ~taken
-            new = np.stack(
+            register = np.stack(
                 [
                     np.where(taken, at, last_at),
                     np.where(taken, reading, last),
                     np.where(taken, np.nan, np.where(doubted, at, suspect_at)),
                     np.where(taken, np.nan, np.where(doubted, reading, suspect)),
-                    interval_ms,
-                    usual_ms,
                 ]
             )
+        gap = is_gap(elapsed, state[4:]).astype(np.float64)
         every = bool(good.all())
-        usual = np.where(np.isnan(usual_ms), _FIRST_USUAL_MS, usual_ms)
-        gap = elapsed > np.maximum(_GAP_INTERVALS * usual, _SHORTEST_GAP_MS)
-        # The longer of two intervals: one reading that came late makes the next interval short, and teaches nothing.
-        learnt = np.fmin(np.fmax(elapsed, interval_ms), _GROWTH * usual)
-        new[4] = elapsed if every else np.where(good, elapsed, interval_ms)
-        new[5] = learnt if every else np.where(good, learnt, usual_ms)
         names = self._register
         derived = {
             names.energy: difference if every else np.where(good, difference, np.nan),
             names.since: last_at if every else np.where(good, last_at, np.nan),
-            names.gap: gap.astype(np.float64) if every else np.where(good, gap, np.nan),
+            names.gap: gap if every else np.where(good, gap, np.nan),
         }
-        return Step(new, derived=derived)
+        return Step(np.concatenate([register, learn(elapsed, state[4:], good)]), derived=derived)
 
 
 def _carries_kw(fleet: Fleet, frame: Frame) -> Floats:

@@ -22,9 +22,7 @@ from collector.engine.frame import Frame
 from collector.engine.state import Matrix
 from collector.events.event import Event
 from collector.events.evidence import event_of
-from collector.store.table import Mask, Table, scaled
-
-_DECIMALS = 4  # of a determinant: 0.1 Wh, 0.1 W
+from collector.store.table import DECIMALS, Mask, Table, scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ class Engine:
 
     def _table(self, measured: Measured) -> Table:
         columns = tuple(
-            scaled(name, 0 if name.endswith("_at") else _DECIMALS, values) for name, values in measured.columns.items()
+            scaled(name, 0 if name.endswith("_at") else DECIMALS, values) for name, values in measured.columns.items()
         )
         at = np.rint(measured.at).astype(np.int64)
         return Table(measured.measurement, self.fleet.series, measured.slots, at, columns)

@@ -70,15 +70,31 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
         "{contract_kva:.0f} kVA, now {peak_kva:.1f} kVA).",
     ),
     "temporary_capacity.closed": (
-        "电表 {meter}：临时增容窗口已结束。期间最高 {peak_kva:.1f} kVA（合同 {contract_kva:.0f} kVA），"
-        "超过合同容量约 {hours:.2f} 小时。",
-        "Meter {meter}: the window of temporary capacity has ended. The highest block was {peak_kva:.1f} kVA (contracted "
-        "{contract_kva:.0f} kVA), above the contract for about {hours:.2f} h.",
+        "电表 {meter}：临时增容窗口已于 {end} 结束。期间最高 {peak_kva:.1f} kVA（合同 {contract_kva:.0f} kVA），"
+        "超过合同容量约 {hours:.2f} 小时、{kwh_above:.1f} kWh。",
+        "Meter {meter}: the window of temporary capacity ended at {end}. The highest block was {peak_kva:.1f} kVA "
+        "(contracted {contract_kva:.0f} kVA); for about {hours:.2f} h and {kwh_above:.1f} kWh it was above the contract.",
+    ),
+    "temporary_capacity_unused.closed": (
+        "电表 {meter}：{start} 至 {end} 批准的临时增容（{approved_kva:.0f} kVA）未使用："
+        "观测到的 {observed_hours:.2f} 小时内均未超过合同容量 {contract_kva:.0f} kVA。",
+        "Meter {meter}: the temporary capacity approved from {start} to {end} ({approved_kva:.0f} kVA) was not used: in the "
+        "{observed_hours:.2f} h that were observed, the contracted {contract_kva:.0f} kVA were never exceeded.",
+    ),
+    "capacity_warning.opened": (
+        "电表 {meter}：自 {start} 起，15 分钟平均视在功率达到 {peak_kva:.1f} kVA，为当前有效容量 {limit_kva:.1f} kVA 的 "
+        "{share_percent:.0f}%。",
+        "Meter {meter}: since {start} the 15-minute mean apparent power reached {peak_kva:.1f} kVA, {share_percent:.0f} % "
+        "of the {limit_kva:.1f} kVA in force.",
+    ),
+    "capacity_warning.closed": (
+        "电表 {meter}：自 {end} 起用电容量回落到预警值以下。期间最高 {peak_kva:.1f} kVA。",
+        "Meter {meter}: well within its capacity again since {end}. The highest block was {peak_kva:.1f} kVA.",
     ),
     "over_approved.opened": (
-        "电表 {meter}：自 {start} 起，15 分钟平均视在功率达到 {peak_kva:.1f} kVA，超过已批准的临时容量 {approved_kva:.0f} kVA。",
+        "电表 {meter}：自 {start} 起，15 分钟平均视在功率达到 {peak_kva:.1f} kVA，超过已批准的临时容量 {limit_kva:.1f} kVA。",
         "Meter {meter}: since {start} the 15-minute mean apparent power reached {peak_kva:.1f} kVA, above the approved "
-        "temporary {approved_kva:.0f} kVA.",
+        "temporary {limit_kva:.1f} kVA.",
     ),
     "over_approved.closed": (
         "电表 {meter}：自 {end} 起不再超过已批准的临时容量。期间最高 {peak_kva:.1f} kVA，超出约 {hours:.2f} 小时。",

@@ -21,9 +21,12 @@ from collector.store.store import EnergyDayRow, Latest, LoadPoint, Rejected
 from collector.store.table import (
     ENERGY_DAY,
     ENERGY_DAY_COLUMNS,
+    ENERGY_MONTH,
     LOAD_BLOCK,
     LOAD_BLOCK_COLUMNS,
     READING,
+    SUSPICION,
+    SUSPICION_COLUMNS,
     Series,
     Table,
 )
@@ -33,8 +36,16 @@ _COLUMNS: Final = {
     READING: (*QUANTITIES, "quality"),
     LOAD_BLOCK: LOAD_BLOCK_COLUMNS,
     ENERGY_DAY: ENERGY_DAY_COLUMNS,
+    ENERGY_MONTH: ENERGY_DAY_COLUMNS,
+    SUSPICION: SUSPICION_COLUMNS,
 }
-_TIME: Final = {READING: "measured_at", LOAD_BLOCK: "block_start", ENERGY_DAY: "day_start"}
+_TIME: Final = {
+    READING: "measured_at",
+    LOAD_BLOCK: "block_start",
+    ENERGY_DAY: "day_start",
+    ENERGY_MONTH: "month_start",
+    SUSPICION: "day_start",
+}
 _BUSY_S: Final = 5.0
 
 

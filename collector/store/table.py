@@ -20,6 +20,7 @@ Rows = npt.NDArray[np.intp]
 READING: Final = "reading"
 LOAD_BLOCK: Final = "load_block"
 ENERGY_DAY: Final = "energy_day"
+ENERGY_MONTH: Final = "energy_month"
 SUSPICION: Final = "suspicion"
 
 SUSPICION_COLUMNS: Final = ("score",)
@@ -36,15 +37,31 @@ ENERGY_DAY_COLUMNS: Final = (
     "valley",
     "total",
     "estimated",
+    "night",
+    "own_window",
+    "export",
+    "kvarh",
     "maximum_demand",
     "maximum_demand_at",
+    "sliding_demand",
+    "sliding_demand_at",
+    "peak_kva",
+    "peak_kva_at",
     "coverage",
+    "complete",
     "readings",
     "failures",
+    "revision",
 )
-"""Columns of ``energy_day``, one row a meter and local day, stamped with the day's first instant:
-kWh by period, kWh in all, kWh whose period is an estimate, highest measured 15-minute block in kW and its
-start in ms, share of the day that measured intervals cover, rows received and rows that failed."""
+"""Columns of ``energy_day`` and ``energy_month``, one row a meter and local day or billing month, stamped with its
+first instant: kWh by period and in all, kWh whose period is an estimate, kWh at night and in the trade's own window,
+kWh export, kvarh import; the highest 15-minute demand by blocks and sliding in steps of five minutes (kW), and the
+highest mean apparent power of a block (kVA), each with the start of its quarter of an hour (ms); the share that
+measured intervals cover, whether it is complete (1 or 0), rows that came and rows that failed, and how often what was
+stated has changed (no value = never)."""
+
+DECIMALS: Final = 4
+"""Of a determinant: 0.1 Wh, 0.1 W."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,18 @@ EVALUATIONS: Final = {
     "difference_import_kwh": 3,  # fell, rose beyond the rating, a gap
     "difference_export_kwh": 0,  # the fleet has no such register
     "difference_import_kvarh": 0,
+    "read_count": 1,  # the read had failed
     "load_block": 1,  # the block has ended
-    "energy_day": 1,  # the read had failed
+    "energy_day": 0,  # judges when a quarter of an hour ends
+    "export_day": 0,
+    "kvarh_day": 0,
+    "sliding_demand": 2,  # the interval is short enough, the step has ended
+    "sliding_demand_day": 0,  # judges when a step ends
+    "peak_kva_day": 0,
     "energy_mismatch": 3,  # the interval is even for power, for the register; the bucket has ended
-    "capacity": 2,  # the interval is short enough to integrate, the block has ended
+    "apparent_power": 2,  # the interval is short enough to integrate, the block has ended
+    "capacity": 0,  # judges when a quarter of an hour ends
+    "temporary_capacity": 0,
     # Three phases each: energised, without current, others under load, carried load before, others carry their usual
     # load, carries again; and once: three phases are connected.
     "current_loss": 3 * 6 + 1,

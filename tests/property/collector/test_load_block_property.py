@@ -119,16 +119,19 @@ def test_a_gap_inside_one_block_is_exact() -> None:
 
 
 def test_one_reading_that_was_missed_is_no_gap_and_one_that_came_late_teaches_nothing() -> None:
-    late = T0 + 61 * MINUTE - 1000
-    rounds = [
-        *spaced([0, 15, 30, 45, 60]),
-        make_round({"active_energy_import": [106.0983]}, meters=["m-1"], at=late),
-        *spaced([75, 105, 120, 135]),
-    ]
+    late = make_round({"active_energy_import": [102.998]}, meters=["m-1"], at=T0 + 30 * MINUTE - 1000)
+    rounds = [*spaced(list(range(0, 30, 5))), late, *spaced([30, 35, 40, 50, 55, 60])]
 
     found = blocks_of_rounds(rounds, [])
 
-    assert [values["estimated"] for values in found.values()] == [0.0] * 9
+    assert [values["estimated"] for values in found.values()] == [0.0] * 4
+
+
+def test_an_interval_that_is_longer_than_a_block_is_spread_even_if_it_is_usual() -> None:
+    found = blocks_of_rounds(spaced(list(range(0, 361, 60))), [])
+
+    assert [values["estimated"] for values in found.values()] == [1.0] * 24
+    assert sum(values["import_kwh"] for values in found.values()) == pytest.approx(36)
 
 
 def test_what_the_gateway_doubted_is_not_read() -> None:
