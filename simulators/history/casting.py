@@ -24,6 +24,7 @@ _RING: Final = 0.15  # share of the lines on which several customers falsify
 _FALSIFIES_IN_RING, _FALSIFIES = 0.16, 0.055
 _ELECTRICAL: Final = 0.04
 _CAPACITY: Final = 0.035
+_BETWEEN_DAYS: Final = 10  # from one electrical incident of a meter to the next
 _GAP: Final = 0.12
 _LINE_TROUBLE: Final = 0.15  # each: an outage, a silent gateway
 _ANEW: Final = 0.4  # share of h2 whose hours are drawn anew each day
@@ -155,7 +156,7 @@ class _Casting:
         if role < falsifies:
             found = self._named(one, str(self.rng.choice(_FALSIFIED)))
         elif role < falsifies + _ELECTRICAL:
-            found = self._named(one, str(self.rng.choice(_ELECTRICAL_NAMES)))
+            found = self._faults(one)
         elif role < falsifies + _ELECTRICAL + _CAPACITY:
             found = self._named(one, str(self.rng.choice(_CAPACITY_NAMES)))
         elif (name := self._benign()) is not None:
@@ -168,6 +169,15 @@ class _Casting:
             for _ in range(int(self.rng.integers(1, 4))):
                 found.append(self._short(one.name, "communication_gap", 1.0, 72.0))
         return found
+
+    def _faults(self, one: Customer) -> list[Incident]:
+        """One electrical incident, and another one later if the history is long enough."""
+        first, second = (str(name) for name in self.rng.choice(_ELECTRICAL_NAMES, 2, replace=False))
+        found = self._named(one, first)
+        again = self._named(one, second)[0]
+        begins = found[0].last + _BETWEEN_DAYS * self.span.per_day
+        ends = begins + again.last - again.first
+        return [*found, replace(again, first=begins, last=ends)] if ends <= self.span.intervals else found
 
     def _benign(self) -> str | None:
         drawn = self.rng.random()

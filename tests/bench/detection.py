@@ -24,6 +24,7 @@ import typer
 import yaml
 from pyarrow import csv
 
+from metering.errors import StopAndFix
 from simulators.history.files import write_history
 from simulators.history.metering import History
 from simulators.history.span import Span
@@ -132,7 +133,10 @@ def read_scores(path: Path) -> Mapping[MeterDay, float]:
 
 
 def _judged(seed: int, meters: int, days: int, folder: Path) -> Judgement:
-    readings = write_history(History(seed, meters, Span(START, days)), folder, "parquet", "electrical")
+    try:
+        readings = write_history(History(seed, meters, Span(START, days)), folder, "parquet", "electrical")
+    except StopAndFix as error:
+        raise SystemExit(str(error)) from None
     events, scores = folder / "events.jsonl", folder / "scores.csv"
     command: list[Any] = [sys.executable, "-m", "collector.cli", "backtest", "--readings", readings]
     command += ["--registry", folder / "registry.yaml", "--events", events, "--scores", scores]

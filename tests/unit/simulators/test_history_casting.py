@@ -59,6 +59,18 @@ def test_windows_lie_inside_the_history_and_last_one_to_eight_weeks(incidents: t
     } == {True}
 
 
+def test_a_meter_has_at_most_two_electrical_incidents_well_apart(incidents: tuple[Incident, ...]) -> None:
+    by_meter: dict[str, list[Incident]] = {}
+    for one in incidents:
+        if SCENARIOS[one.scenario].of == "electrical":
+            by_meter.setdefault(one.meter, []).append(one)
+    pairs = [found for found in by_meter.values() if len(found) > 1]
+
+    assert pairs
+    assert all(len(found) == 2 and found[0].scenario != found[1].scenario for found in pairs)
+    assert all(found[1].first - found[0].last == 10 * SPAN.per_day for found in pairs)
+
+
 def test_one_more_meter_changes_nothing_for_the_others(incidents: tuple[Incident, ...]) -> None:
     fewer = cast(settle(3, 2999), SPAN)
     of_customers = [one for one in incidents if one.meter.startswith("m") and one.meter != "m3000"]
