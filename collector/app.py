@@ -8,13 +8,17 @@ import signal
 from importlib.metadata import version
 
 from collector.config import Configuration
+from collector.days.day import ClosedDay, decode_day
+from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
+from collector.engine.newest import Newest
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence
 from collector.pipeline import Pipeline
+from collector.rejudging import Rejudging
 from collector.signals import Counters
 from collector.store.store import Store
 from metering.control import Ack
@@ -53,6 +57,10 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     settings, counters = configuration.settings, Counters()
     program = version("wattline")
     engine = _engine(configuration, checkpoint, program)
+    newest = Newest(engine.fleet)
+    for gateway, snapshot in checkpoint.newest():
+        newest.restore(gateway, snapshot)
+    days = _days(configuration, checkpoint, engine)
     sequence = Sequence()
     for gateway, epoch, mark in checkpoint.marks():
         sequence.restore(gateway, epoch, mark)
@@ -69,6 +77,9 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         intake=intake,
         sequence=sequence,
         engine=engine,
+        days=days,
+        newest=newest,
+        rejudging=Rejudging(engine, days, checkpoint, configuration.queries()),
         store=store,
         checkpoint=checkpoint,
         sources=sources,
@@ -112,6 +123,23 @@ def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) 
         if anew:
             log.warning("checks start anew because their state has changed", gateway=gateway, checks=list(anew))
     return engine
+
+
+def _days(configuration: Configuration, checkpoint: Checkpoint, engine: Engine) -> Days:
+    days = Days(engine.fleet, configuration.rules.closing(), configuration.digest)
+    try:
+        past: dict[str, list[ClosedDay]] = {}
+        for site, body in checkpoint.closed_days():
+            past.setdefault(site, []).append(decode_day(body))
+        for site, closed in past.items():
+            if site in configuration.registry.sites:
+                days.restore_past(site, closed)
+        for gateway, snapshot in checkpoint.open_days():
+            days.restore(gateway, snapshot)
+    except ValueError as error:
+        log.error("days of the past unreadable; what is usual is learnt anew", why=str(error))
+        return Days(engine.fleet, configuration.rules.closing(), configuration.digest)
+    return days
 
 
 async def _prepared(store: Store, stop: asyncio.Event) -> bool:

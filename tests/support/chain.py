@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from collector.config import load
+from collector.days.days import Days
 from collector.engine.engine import Engine
 from collector.engine.frame import blocks_of
 from collector.store.table import ENERGY_DAY, LOAD_BLOCK, Table
@@ -52,6 +53,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
     configuration = load(collector_yaml)
     fleet = configuration.rules.fleet()
     engine = Engine(fleet, configuration.rules.checks(), configuration.digest, version("wattline"))
+    days = Days(fleet, configuration.rules.closing(), configuration.digest)
     expected = Content()
     for content in rounds:
         _add_readings(expected, content)
@@ -59,9 +61,10 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
             for _, frame in block.frames():
                 outcome = engine.process(frame)
                 assert not outcome.switched, outcome.switched
+                judged = days.take(outcome)
                 for table in outcome.tables:
                     _add_determinants(expected, table)
-                for event in outcome.events:
+                for event in (*outcome.events, *judged.events):
                     if event.id in expected.events:
                         expected.repeated.append(event.id)
                     expected.events[event.id] = event.body()
