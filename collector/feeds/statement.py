@@ -53,13 +53,17 @@ class Statements:
         days: Iterable[EnergyDayRow],
         months: Iterable[EnergyMonthRow],
         approvals: Mapping[str, Sequence[Approval]],
+        since: int,
+        until: int,
     ) -> Iterator[MonthDeterminants]:
-        """Months: those that are over from their rows, running ones from their days.
+        """Months that start in ``since`` ≤ t < ``until`` (ms): those that are over from their rows, others from days.
 
         Args:
-            days: all days of every month in question.
+            days: all days of every month in question; others do no harm.
             months: rows of months.
             approvals: temporary capacity by meter.
+            since: first instant, ms.
+            until: first instant after, ms.
         """
         by_month: dict[tuple[int, str, str], list[EnergyDayRow]] = defaultdict(list)
         newest: dict[tuple[str, str], int] = {}
@@ -70,6 +74,8 @@ class Statements:
             newest[series] = max(newest.get(series, 0), day.day_start)
         stored = {(row.month_start // BLOCK_MS, row.meter, row.gateway): row.values for row in months}
         for first, meter, gateway in sorted(by_month.keys() | stored.keys()):
+            if not since <= first * BLOCK_MS < until:
+                continue
             calendar = self._calendar(meter)
             month = calendar.month_of(first)
             over = newest.get((gateway, meter), 0) >= month.end * BLOCK_MS
