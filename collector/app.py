@@ -14,10 +14,12 @@ from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
 from collector.engine.newest import Newest
 from collector.feeds.outbox import OutboxRelay
+from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence
 from collector.pipeline import Pipeline
+from collector.registry.approvals import Approvals
 from collector.rejudging import Rejudging
 from collector.signals import Counters
 from collector.store.store import Store
@@ -56,11 +58,13 @@ async def serve(configuration: Configuration) -> None:
 async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Store, stop: asyncio.Event) -> None:
     settings, counters = configuration.settings, Counters()
     program = version("wattline")
-    engine = _engine(configuration, checkpoint, program)
+    approvals = _approvals(configuration, checkpoint)
+    engine = _engine(configuration, checkpoint, program, approvals)
     newest = Newest(engine.fleet)
     for gateway, snapshot in checkpoint.newest():
         newest.restore(gateway, snapshot)
     days = _days(configuration, checkpoint, engine)
+    desk = ApprovalDesk(approvals, checkpoint)
     sequence = Sequence()
     for gateway, epoch, mark in checkpoint.marks():
         sequence.restore(gateway, epoch, mark)
@@ -70,7 +74,10 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     def acks() -> list[tuple[str, Ack]]:
         return pipeline.acks() if pipeline else []
 
-    sources = {shard: MqttSource(settings.mqtt, shard, intake, acks, program) for shard in settings.shards}
+    sources = {
+        shard: MqttSource(settings.mqtt, shard, intake, acks, program, desk.offer if i == 0 else None)
+        for i, shard in enumerate(settings.shards)
+    }
     first = next(iter(sources.values()))
     relay = OutboxRelay(checkpoint, first.publish)
     pipeline = Pipeline(
@@ -87,32 +94,43 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         topics=Topics(settings.mqtt.prefix),
         window=settings.window,
         counters=counters,
+        changed_approvals=desk.changed,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
     receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]
     relaying = asyncio.create_task(relay.run(), name="outbox")
+    approving = asyncio.create_task(desk.run(), name="approvals")
     reporting = asyncio.create_task(_report(counters, intake), name="report")
     committing = asyncio.create_task(pipeline.run(), name="pipeline")
     asked_to_stop = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait([asked_to_stop, committing, relaying, *receiving], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [asked_to_stop, committing, relaying, approving, *receiving], return_when=asyncio.FIRST_COMPLETED
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(source.say_goodbye() for source in sources.values())), _GOODBYE_S)
         pipeline.stop()
         await committing
-        for task in (relaying, *receiving):  # a task that ended by itself ended by a bug: let it be seen
+        for task in (relaying, approving, *receiving):  # a task that ended by itself ended by a bug: let it be seen
             if task.done():
                 task.result()
     finally:
-        everything = (asked_to_stop, committing, relaying, reporting, *receiving)
+        everything = (asked_to_stop, committing, relaying, approving, reporting, *receiving)
         for one in everything:
             one.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
     log.info("collector stopped", **counters.as_dict())
 
 
-def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) -> Engine:
-    fleet = configuration.rules.fleet()
+def _approvals(configuration: Configuration, checkpoint: Checkpoint) -> Approvals:
+    approvals = Approvals(configuration.registry, checkpoint.approvals())
+    for one in approvals.unreadable:
+        log.error("kept approvals are unreadable; they do not count", why=one)
+    return approvals
+
+
+def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str, approvals: Approvals) -> Engine:
+    fleet = configuration.rules.fleet(approvals)
     engine = Engine(fleet, configuration.rules.checks(), configuration.digest, program)
     for gateway, snapshot in checkpoint.snapshots():
         try:

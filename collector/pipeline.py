@@ -93,8 +93,12 @@ class Pipeline:
         topics: Topics,
         window: int,
         counters: Counters,
+        changed_approvals: Callable[[], Sequence[str]] = list,
     ) -> None:
-        """Put the rooms together; nothing runs yet."""
+        """Put the rooms together; nothing runs yet.
+
+        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last.
+        """
         self._intake = intake
         self._sequence = sequence
         self._engine = engine
@@ -111,6 +115,7 @@ class Pipeline:
         self._topics = topics
         self._window = window
         self._counters = counters
+        self._changed_approvals = changed_approvals
         self._stop = asyncio.Event()
         self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
         # What may be acknowledged: marks as they were committed, never as they stand in the middle of a commit.
@@ -136,8 +141,10 @@ class Pipeline:
         Raises:
             Stopping: ``stop`` was called while the store was away; nothing was acknowledged.
         """
-        admitted = self._admit(arrivals)
         engine = self._engine
+        for meter in self._changed_approvals():
+            engine.fleet.approve(meter)
+        admitted = self._admit(arrivals)
         blocks = blocks_of(engine.fleet, admitted.rounds)
         self._warn_of_shared_names()
         rejected = await self._write([block.table(engine.fleet) for block in blocks], [])

@@ -7,6 +7,7 @@
     <prefix>/v1/down/<gateway>/command           centre → edge
     <prefix>/v1/collector/<shard>/status         collector → edges: retained, and the last will
     <prefix>/v1/events/<kind>/<meter>            collector → consumers: CloudEvents
+    <prefix>/v1/registry/approvals/<meter>       utility → collector: retained, temporary capacity of a meter
 
 The shard stands before the gateway so that a collector subscribes to its own shards only. A topic holds
 no name of a customer: gateways and meters are technical identifiers.
@@ -56,6 +57,16 @@ class Topics:
     def event(self, kind: str, meter: str) -> str:
         """Topic of the events of one kind about one meter."""
         return f"{self.prefix}/v1/events/{kind}/{meter}"
+
+    def approvals(self, meter: str) -> str:
+        """Topic of the temporary capacity of one meter; ``+`` is allowed as meter in a subscription."""
+        return f"{self.prefix}/v1/registry/approvals/{meter}"
+
+    def parse_approvals(self, topic: str) -> str | None:
+        """The meter of a topic of approvals; ``None`` if it is not one of ours."""
+        head = self.approvals("")
+        meter = topic[len(head) :]
+        return meter if topic.startswith(head) and IDENTIFIER.fullmatch(meter) else None
 
     def parse_up(self, topic: str) -> UpTopic | None:
         """Take a topic under ``up`` apart; ``None`` if it is not one of ours."""

@@ -1,5 +1,7 @@
 """One SQLite transaction a commit: sequence marks, engine state, events to relay, quarantine.
 
+The approvals that arrive at run time are kept here too, each list by a transaction of its own.
+
 What is acknowledged to a gateway is what this file holds. WAL and synchronous=FULL: a commit that returned
 survives a power cut. One row a gateway in an ordinary rowid table, written once a commit however many of its rounds
 the commit held. The quarantine is bounded: beyond its cap the oldest entries go, and are counted.
@@ -40,6 +42,7 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS closed_day (site TEXT NOT NULL, day TEXT NOT NULL, body BLOB NOT NULL,"
     " UNIQUE (site, day))",
     "CREATE TABLE IF NOT EXISTS late (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS approval (meter TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
 )
 
 PAST_STATES: Final = 42
@@ -229,6 +232,26 @@ class Checkpoint:
         row = self._db.execute("SELECT max(upto) FROM past_state WHERE gateway = ?", (gateway,)).fetchone()
         return None if row[0] is None else int(row[0])
 
+    def approvals(self) -> dict[str, bytes]:
+        """The lists of approvals that arrived, by meter."""
+        with self._lock:
+            return dict(self._db.execute("SELECT meter, body FROM approval ORDER BY meter").fetchall())
+
+    def keep_approvals(self, meter: str, body: bytes) -> None:
+        """Keep the list of approvals of a meter in the place of the one before.
+
+        Raises:
+            StoreBusy: the disk is full or the file is locked; nothing was written.
+        """
+        try:
+            with self._lock:
+                self._db.execute(
+                    "INSERT INTO approval VALUES (?, ?) ON CONFLICT (meter) DO UPDATE SET body = excluded.body",
+                    (meter, body),
+                )
+        except sqlite3.Error as error:
+            raise StoreBusy(f"{self.path}: {error}") from error
+
     def pending(self, most: int) -> list[Outgoing]:
         """The oldest events that nobody has confirmed yet."""
         with self._lock:
@@ -283,6 +306,22 @@ def read_sequence(path: Path) -> list[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM sequence ORDER BY gateway, epoch")]
+    except sqlite3.Error as error:
+        raise CannotStart(f"{path}: {error}") from error
+
+
+def read_approval_lists(path: Path) -> dict[str, bytes]:
+    """The lists of approvals in a state file that a collector may be writing; none if there is no such file.
+
+    Raises:
+        CannotStart: it is none of ours.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+            tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'approval'").fetchall()
+            return dict(db.execute("SELECT meter, body FROM approval").fetchall()) if tables else {}
     except sqlite3.Error as error:
         raise CannotStart(f"{path}: {error}") from error
 

@@ -18,7 +18,7 @@ from collector.config import load
 from collector.days.days import Days
 from collector.engine.engine import Engine
 from collector.engine.frame import blocks_of
-from collector.store.table import ENERGY_DAY, LOAD_BLOCK, Table
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, SUSPICION, Table
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Gap, Round, unpack
 from tests.support.servers import Influxd
@@ -62,7 +62,8 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
                 outcome = engine.process(frame)
                 assert not outcome.switched, outcome.switched
                 judged = days.take(outcome)
-                for table in outcome.tables:
+                scores = [days.scores_table(judged.scores)] if judged.scores else []
+                for table in (*outcome.tables, *scores):
                     _add_determinants(expected, table)
                 for event in (*outcome.events, *judged.events):
                     if event.id in expected.events:
@@ -74,7 +75,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
 def found_in(influxd: Influxd) -> Content:
     """What InfluxDB holds."""
     found = Content()
-    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY):
+    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY, ENERGY_MONTH, SUSPICION):
         times: Counter[Key] = Counter()
         for series in influxd.query(f"SELECT * FROM {measurement} GROUP BY *"):
             gateway, meter = series["tags"]["gateway"], series["tags"]["meter"]
