@@ -78,7 +78,7 @@ class Closing:
         trades = self._trades(today.meters)
         prepared = history.expected(kind), typical(net, trades)
         own = behaviour(net, today.measured, prepared[0], history, trades)
-        balances = self._feeders.of(past, today, net, prepared, self._prepare)
+        balances = self._feeders.of(past, today, net, prepared, own.log_ratio, self._prepare)
         followed = _followed(past, touched, today)
         closure = np.array([self._registry.closed_on(meter, today.day) for meter in today.meters], np.bool_)
         oddness = np.where(closure | (kind == "festival"), 0.0, own.oddness)
