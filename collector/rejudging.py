@@ -20,11 +20,14 @@ from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
 from collector.engine.rows import ReadingRows
 from collector.events.event import Event, withdrawn
+from collector.feeds.statement import restated
 from collector.store.store import Queries, StoredReadings
-from collector.store.table import Table
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
+from collector.tariff.calendar import BLOCK_MS
 
 _CHUNK_MS: Final = 6 * 3_600_000
 _DAY_MS: Final = 86_400_000
+_LONGEST_MONTH_MS: Final = 32 * _DAY_MS
 _FOREVER_MS: Final = 9_000_000_000_000
 
 
@@ -78,9 +81,30 @@ class Rejudging:
         for site in self._sites(gateway):
             self._days.reopen(site, upto)
         found.days = self._days.take(outcome)
-        found.tables = outcome.tables
+        found.tables = self._revised(outcome.tables, upto, until)
         found.events = _differences(before, [*outcome.events, *found.days.events])
         return found
+
+    def _revised(self, tables: Sequence[Table], upto: int, until: int) -> list[Table]:
+        """The tables, with days and months as revisions of what the store says: those that differ, and no others."""
+        fleet = self._engine.fleet
+        since = max(0, upto - _LONGEST_MONTH_MS)
+        days = self._queries.energy(since, _FOREVER_MS)
+        months = self._queries.months(since, _FOREVER_MS)
+
+        def day_is_over(series: Series, at: int) -> bool:
+            return fleet.calendar_of(series.meter).day_of(at // BLOCK_MS).end * BLOCK_MS <= until
+
+        def month_is_over(series: Series, at: int) -> bool:
+            return fleet.calendar_of(series.meter).month_of(at // BLOCK_MS).end * BLOCK_MS <= until
+
+        stated_days = {(Series(one.gateway, one.meter), one.day_start): one.values for one in days}
+        stated_months = {(Series(one.gateway, one.meter), one.month_start): one.values for one in months}
+        return [
+            *(one for one in tables if one.measurement not in (ENERGY_DAY, ENERGY_MONTH)),
+            *restated([one for one in tables if one.measurement == ENERGY_DAY], stated_days, day_is_over),
+            *restated([one for one in tables if one.measurement == ENERGY_MONTH], stated_months, month_is_over),
+        ]
 
     def _events_before(self, gateway: str, upto: int) -> list[dict[str, Any]]:
         """The events that were found after an instant, about the gateway's meters or the days of its sites."""

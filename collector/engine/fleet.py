@@ -104,6 +104,11 @@ class Fleet:
         found: Floats = self._limits[LIMIT_FIELDS.index(field), slots]
         return found
 
+    def calendar_of(self, meter: str) -> Calendar:
+        """The calendar of a meter; UTC without a tariff if it is not registered."""
+        site = self.registry.site_of(meter)
+        return self.calendars[self._calendar_of_site[site.id] if site else 0]
+
     def calendar_index(self, slots: Rows) -> Rows:
         """Index into ``calendars`` for each slot."""
         return self._calendar_index[slots]

@@ -94,13 +94,25 @@ async def collected(folder: Path, registry: Registry, batches: Iterable[Sequence
 def stored(path: Path) -> dict[str, dict[Any, Any]]:
     found: dict[str, dict[Any, Any]] = {}
     with closing(sqlite3.connect(path)) as db:
-        for name in ("reading", "load_block", "energy_day", "suspicion"):
-            rows = db.execute(f"SELECT * FROM {name}").fetchall()
-            found[name] = {row[1:3]: row[3:] for row in rows}
+        for name in ("reading", "load_block", "energy_day", "energy_month", "suspicion"):
+            asked = db.execute(f"SELECT * FROM {name}")
+            columns = [one[0] for one in asked.description]
+            found[name] = {row[1:3]: _without_revision(columns, row) for row in asked}
         bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM event")]
     taken_back = {body["data"]["condition"] for body in bodies if body["data"]["lifecycle"] == "withdrawn"}
     found["event"] = {body["id"]: body for body in bodies if body["data"]["condition"] not in taken_back}
     return found
+
+
+def _without_revision(columns: list[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The figures of a row; a day that was stated twice is a revision, which the same day in time is not."""
+    return tuple(value for name, value in zip(columns[3:], row[3:], strict=True) if name != "revision")
+
+
+def revisions(path: Path) -> dict[tuple[str, int], float | None]:
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT meter, day_start, revision FROM energy_day").fetchall()
+    return {(meter, at): revision for meter, at, revision in rows}
 
 
 async def in_order(town: Path, folder: Path) -> dict[str, dict[Any, Any]]:
@@ -131,6 +143,9 @@ async def test_late_readings_end_as_readings_that_came_in_time(town: Path, tmp_p
     assert expected["event"]
 
     same(expected, await collected(tmp_path / "late", registry, [live, backfill]))
+    stated = revisions(tmp_path / "late" / "readings.db")
+    assert {revision for (meter, _), revision in stated.items() if meter not in gone} == {None}
+    assert {revision for (meter, _), revision in stated.items() if meter in gone} == {None, 1.0}
 
 
 async def test_a_restart_in_the_middle_changes_nothing(town: Path, tmp_path: Path) -> None:
