@@ -78,7 +78,8 @@ class Closing:
         trades = self._trades(today.meters)
         prepared = history.expected(kind), typical(net, trades)
         own = behaviour(net, today.measured, prepared[0], history, trades)
-        balances = self._feeders.of(past, today, net, prepared, own.log_ratio, self._prepare)
+        changed = _changed(history, own)
+        balances = self._feeders.of(past, today, net, prepared, changed, self._prepare)
         followed = _followed(past, touched, today)
         closure = np.array([self._registry.closed_on(meter, today.day) for meter in today.meters], np.bool_)
         oddness = np.where(closure | (kind == "festival"), 0.0, own.oddness)
@@ -155,6 +156,13 @@ class Closing:
             else:
                 standing[meter] = now
         return standing, findings
+
+
+def _changed(history: History, own: Behaviour) -> Floats:
+    """By how much each meter has changed: mean ln(day / expected day) of the last week, NaN where nobody knows."""
+    recent = np.concatenate([history.log_ratio[-6:], own.log_ratio[None]])
+    known = ~np.isnan(recent)
+    return np.where(known.any(axis=0), np.nan_to_num(recent).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _weights(meters: tuple[str, ...], balances: Balances, followed: Mapping[str, int]) -> Floats:

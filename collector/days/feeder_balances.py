@@ -28,7 +28,7 @@ Prepared = tuple[Floats, Floats]
 _LOSS_DAYS: Final = 28
 _FEWEST_CLEAN: Final = 3
 _NAMED_BY_WEEK: Final = 0.1  # what it is worth that a week names a meter and today does not
-_UNCHANGED: Final = 0.3  # what a claim is worth that the meter's own past contradicts
+_DOUBTED: Final = 0.3  # what a claim is worth against such a doubt
 _LEAST_DROP: Final = 0.4  # of the drop that a claim implies
 _DAY_SPREAD: Final = 0.1  # ln units a day may differ anyway
 _FULL_MISSING: Final = 0.1  # share of a day's energy
@@ -70,7 +70,7 @@ class FeederBalances:
         today: SiteDay,
         net: Floats,
         prepared: Prepared,
-        log_ratio: Floats,
+        changed: Floats,
         prepare: Callable[[Sequence[ClosedDay], ClosedDay], Prepared],
     ) -> Balances:
         """Balance every feeder of the site.
@@ -80,7 +80,7 @@ class FeederBalances:
             today: the day; ``net`` is its net energy, NaN where it was not read.
             net: see ``today``.
             prepared: of today.
-            log_ratio: by meter: ln(day / expected day), NaN = unknown.
+            changed: by meter: ln(days / expected days) of the last week, NaN = unknown.
             prepare: the same for a day of the past that is not at hand any more.
         """
         rows = {meter: i for i, meter in enumerate(today.meters)}
@@ -95,7 +95,9 @@ class FeederBalances:
             chosen = [rows[meter] for meter in self._registry.on_feeder(feeder.id)]
             balanced = balance([*week, made], *_learnt(past, feeder.id))
             prints = fingerprints([*week, made])
-            _note(found, feeder, chosen, balanced, made, prints, log_ratio[chosen])
+            generates = [self._registry.meters[meter].pv_kw > 0 for meter in self._registry.on_feeder(feeder.id)]
+            doubts = [_Doubts(float(changed[row]), own) for row, own in zip(chosen, generates, strict=True)]
+            _note(found, feeder, chosen, balanced, made, prints, doubts)
         self._reports = {key: one for key, one in self._reports.items() if (today.day - key[1]).days < DAYS}
         return found
 
@@ -135,15 +137,21 @@ def worth(found: Attribution) -> float:
     return max(today, 0.5 * min(1.0, found.week_share / 0.5) * amount + 0.5 * min(1.0, found.share / 0.5) * amount)
 
 
-def _believed(shape: str, weight: float, log_ratio: float) -> float:
-    """How far a claim agrees with the meter's own past, 0 … 1.
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """What speaks against a claim about one meter."""
 
-    What is expected was learnt on days on which nothing was missing of the meter. If it now reported a fraction only,
-    it would report less than that; a meter that reports what it always did is not the one.
-    """
-    if shape != "share" or np.isnan(log_ratio):
-        return 1.0
-    return _UNCHANGED if -log_ratio < _LEAST_DROP * np.log1p(weight) - _DAY_SPREAD else 1.0
+    changed: float  # ln(days / expected days) of the last week, NaN = unknown
+    generates: bool  # the same clouds pass over all generation: its wiggles are nobody's own
+
+    def believed(self, shape: str, weight: float) -> float:
+        """How far a claim is believed, 0 … 1.
+
+        What is expected was learnt on days on which nothing was missing of the meter. If it now reported a fraction
+        only, it would report less than that; a meter that reports what it always did is not the one.
+        """
+        unchanged = shape == "share" and -self.changed < _LEAST_DROP * np.log1p(weight) - _DAY_SPREAD
+        return _DOUBTED if unchanged or self.generates else 1.0
 
 
 def typical(net: Floats, trades: Rows) -> Floats:
@@ -165,18 +173,18 @@ def _note(
     balanced: Balance,
     made: FeederReport,
     prints: Sequence[Fingerprint],
-    log_ratio: Floats,
+    doubts: Sequence[_Doubts],
 ) -> None:
     found.score[chosen] = 0.0
     for meter in balanced.named:
         found.score[chosen[meter]] = _NAMED_BY_WEEK
     for one in balanced.attributions:
-        believed = _believed(one.shape, one.weight, float(log_ratio[one.meter]))
+        believed = doubts[one.meter].believed(one.shape, one.weight)
         found.score[chosen[one.meter]] = worth(one) * believed
         found.attributed[chosen[one.meter]] = (feeder, one)
     for print_ in prints:
         row = chosen[print_.meter]
-        believed = _believed(print_.shape, print_.weight, float(log_ratio[print_.meter]))
+        believed = doubts[print_.meter].believed(print_.shape, print_.weight)
         found.score[row] = 1 - (1 - found.score[row]) * (1 - _FINGERPRINT * print_.sureness * believed)
         if row not in found.attributed:
             found.attributed[row] = (feeder, _attribution(print_, made))
