@@ -113,6 +113,16 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
         "Meter {meter}: the balance of its feeder closes again since {end}. From {start} to {end} about {kwh} kWh may not "
         "have been measured.",
     ),
+    "consumption_change.opened": (
+        "电表 {meter}：自 {start} 起连续七天用电量与以往相差 {change_percent:+.0f}%（当日 {reported_kwh:.1f} kWh）。"
+        "这是用电变化的事实说明，并非计量异常。",
+        "Meter {meter}: since {start} its consumption differs from what was usual by {change_percent:+.0f} % on seven days in "
+        "a row ({reported_kwh:.1f} kWh that day). This states a change of use, not a fault of the measurement.",
+    ),
+    "consumption_change.closed": (
+        "电表 {meter}：自 {end} 起用电量恢复到平常水平，或新的水平已成为常态。",
+        "Meter {meter}: since {end} its consumption is as usual again, or the new level has become the usual one.",
+    ),
     "feeder_excess.opened": (
         "馈线 {part}（总表 {meter}）：自 {start} 起，总表比分表之和多出的电量超过正常线损（当日 {excess_kwh:.1f} kWh，"
         "正常不超过 {usual_kwh:.1f} kWh），无法归到某一块电表。请检查未登记的接线、未抄电表和总表。",
