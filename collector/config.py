@@ -11,11 +11,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from collector.checks.capacity import Capacity, CapacitySettings
-from collector.checks.check import Check
-from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
-from collector.checks.current_shunt import CurrentShunt, CurrentShuntSettings
+from collector.checks.check import Check, SparseCheck
 from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
+from collector.checks.integrity import ClassSettings, IntegritySettings, integrity_checks
+from collector.checks.reading_order import ReadingOrder
 from collector.checks.register_difference import RegisterDifference
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
@@ -37,24 +37,23 @@ class SqliteSettings(Settings):
     path: Path = Field(description="The database file.")
 
 
-class ChecksSettings(Settings):
+class ChecksSettings(IntegritySettings):
     """Limits of the checks; the defaults are those of the catalogue."""
 
-    current_loss: CurrentLossSettings = Field(CurrentLossSettings(), description="失流.")
-    current_shunt: CurrentShuntSettings = Field(CurrentShuntSettings(), description="Partial shunt.")
     energy_mismatch: EnergyMismatchSettings = Field(EnergyMismatchSettings(), description="Register against power.")
     capacity: CapacitySettings = Field(CapacitySettings(), description="Contract and temporary capacity.")
+    classes: tuple[ClassSettings, ...] = Field((), description="Other limits for some meters; later ones win.")
 
 
-def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
-    """The checks in the order they run: register differences come first, others use them."""
+def all_checks(limits: ChecksSettings) -> tuple[Check | SparseCheck, ...]:
+    """The checks in the order they run: register differences and the order of readings first, others use them."""
     return (
         RegisterDifference(),
         EnergyDay(),
         EnergyMismatch(limits.energy_mismatch),
         Capacity(limits.capacity),
-        CurrentLoss(limits.current_loss),
-        CurrentShunt(limits.current_shunt),
+        ReadingOrder(),
+        *integrity_checks(limits, limits.classes),
     )
 
 
@@ -88,7 +87,7 @@ class Configuration:
         """The state file."""
         return self.folder / self.settings.state
 
-    def checks(self) -> tuple[Check, ...]:
+    def checks(self) -> tuple[Check | SparseCheck, ...]:
         """The checks with the limits of the file."""
         return all_checks(self.settings.checks)
 

@@ -32,6 +32,7 @@ PHASES: Final = ("L1", "L2", "L3")
 WHOLE: Final = ("",)
 
 _I: Final = {name: i for i, name in enumerate(LANE_FIELDS)}
+OPENED_AT: Final = _I["opened_at"]
 _MS_PER_HOUR: Final = 3_600_000.0
 _LONGEST_MS: Final = _MS_PER_HOUR  # a longer silence says nothing about the load in between
 _DAY_MS: Final = 24 * _MS_PER_HOUR
@@ -68,6 +69,7 @@ class Verdicts:
         self.clear = np.zeros((count, rows), np.bool_)
         self.known = np.zeros((count, rows), np.bool_)
         self.missing_kw = np.zeros((count, rows))  # what the meter does not see while the condition holds
+        self.kwh = np.full((count, rows), np.nan)  # at stake so far, where that is known without adding up
         self.score = np.full((count, rows), 0.7)
         self.delay_ms = np.repeat(delay_ms, rows, axis=1)
 
@@ -97,7 +99,9 @@ class Rules(ABC):
             at += len(rule.parts)
         self._delay_ms = np.array([[1000.0 * rule.settings.delay] for rule, _ in self._places])
         self._readings = np.array([[float(rule.settings.readings)] for rule, _ in self._places])
-        clear = [rule.settings.readings if rule.clear_readings is None else rule.clear_readings for rule, _ in self._places]
+        clear = [
+            rule.settings.readings if rule.clear_readings is None else rule.clear_readings for rule, _ in self._places
+        ]
         self._clear_readings = np.array([[float(readings)] for readings in clear])
         self._stakes = np.array([[rule.stakes] for rule, _ in self._places])
 
@@ -126,8 +130,9 @@ class Rules(ABC):
     def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
         """Learn what is usual; by default nothing."""
 
-    def fresh(self, sight: Sight) -> Mask:
+    def fresh(self, sight: Sight, pages: Pages) -> Mask:
         """Rows that are new to the family."""
+        del pages
         return sight.fresh
 
     def elapsed_ms(self, near: Sight) -> Floats:
@@ -137,7 +142,7 @@ class Rules(ABC):
     def step(self, frame: Frame, fleet: Fleet, state: Pages) -> Step:
         """Screen every row; judge and latch the few that need it."""
         sight = Sight.of(frame, fleet)
-        rows = np.flatnonzero((self.screen(sight, state) | state.at_work) & self.fresh(sight))
+        rows = np.flatnonzero((self.screen(sight, state) | state.at_work) & self.fresh(sight, state))
         change = Change()
         findings: tuple[Finding, ...] = ()
         latched = None
@@ -169,6 +174,7 @@ class Rules(ABC):
         hours = np.where(elapsed_ms <= _LONGEST_MS, elapsed_ms, 0.0) / _MS_PER_HOUR
         counts = verdicts.known & ~verdicts.clear & (was_open | verdicts.trigger)
         np.add(kwh, np.nan_to_num(verdicts.missing_kw * hours), out=kwh, where=counts)
+        np.copyto(kwh, verdicts.kwh, where=~np.isnan(verdicts.kwh))
         whole_days = np.floor((near.at - told_at) / _DAY_MS)
         updated = was_open & ~advanced.closed & verdicts.known & self._stakes & (whole_days >= 1)
         told = kwh.copy()

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from pydantic import Field
 
-from collector.checks.rules import WHOLE, Rule, Rules, RuleSettings, Verdicts
+from collector.checks.rules import OPENED_AT, WHOLE, Rule, Rules, RuleSettings, Verdicts
 from collector.checks.sight import Sight, others_of
 from collector.engine.book import Pages
 from collector.engine.frame import Frame
@@ -179,8 +179,7 @@ class Voltage(Rules):
         verdicts.score[lane] = 0.5
 
     def facts(self, near: Sight, pages: Pages, kind: str, phase: int, i: int) -> dict[str, float | str]:
-        """Voltages in V, the current in A."""
-        del pages
+        """Voltages in V, the current in A; of an outage also how long it lasted and whether that is credible."""
         voltages = near.voltage[:, i]
         found: dict[str, float | str] = {
             "nominal_v": float(near.nominal_v[i]),
@@ -191,4 +190,10 @@ class Voltage(Rules):
         current = float(near.current[phase, i])
         if not np.isnan(current):
             found["current_a"] = current
+        if kind == "outage":
+            opened_at = pages.lanes(np.array([near.row(i)]))[OPENED_AT, self.slices[kind].start, 0]
+            if not np.isnan(opened_at):
+                lasted_s = float(near.at[i] - opened_at) / 1000
+                found["minutes"] = lasted_s / 60
+                found["credible"] = "yes" if lasted_s <= self._outage.longest else "no"
         return found

@@ -37,6 +37,19 @@ class Change:
     at_work: Mask | None = None  # which of the rows keep their entry
     trails: dict[int, Trail] = field(default_factory=dict)  # row → its trail
 
+    def add(self, part: Change, rows: Rows) -> None:
+        """Take over what a step over some ``rows`` of the frame wants to be remembered."""
+        self.learnt += [(name, rows[where], values) for name, where, values in part.learnt]
+        self.trails |= {int(rows[row]): trail for row, trail in part.trails.items()}
+        if part.rows is None or part.lanes is None or part.at_work is None:
+            return
+        if self.rows is None or self.lanes is None or self.at_work is None:
+            self.rows, self.lanes, self.at_work = rows[part.rows], part.lanes, part.at_work
+            return
+        self.rows = np.concatenate([self.rows, rows[part.rows]])
+        self.lanes = np.concatenate([self.lanes, part.lanes], axis=2)
+        self.at_work = np.concatenate([self.at_work, part.at_work])
+
 
 class Pages:
     """The part of a book that a frame is about; for reading."""
@@ -46,6 +59,10 @@ class Pages:
         self._slots = slots
         self.entries = book.entries[slots]
         self.at_work: Mask = self.entries != _NONE
+
+    def only(self, rows: Rows) -> Pages:
+        """The pages of some rows."""
+        return Pages(self._book, _slots_of(self._slots, rows))
 
     def learnt(self, name: str) -> npt.NDArray[Any]:
         """One figure a row, NaN at first; not to be changed."""

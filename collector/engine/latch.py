@@ -125,7 +125,9 @@ def advance(
     np.copyto(held, np.where(was_pending, held + step_ms, 0.0), where=pending)
     np.copyto(since, np.broadcast_to(at, since.shape), where=pending & ~was_pending)
     count += pending
-    due = pending & (count >= np.where(was_open, readings[1], readings[0])) & (held >= np.where(was_open, 0.0, delay_ms))
+    due = (
+        pending & (count >= np.where(was_open, readings[1], readings[0])) & (held >= np.where(was_open, 0.0, delay_ms))
+    )
     opened, closed = due & ~was_open, due & was_open
     relapsed = against & was_pending & ~was_open & clear
     started_at = np.where(closed, opened_at, since)
