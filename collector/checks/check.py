@@ -3,7 +3,9 @@
 ``step`` gets the frame, what the registry says (``Fleet``) and a copy of the state of the frame's slots, one row
 a field, which it may change. It returns the new state, what it found and what it measured. A ``SparseCheck`` reads its
 state from ``Pages`` and returns a ``Change``: it remembers much only of meters at which something is at work. A step
-that fails has changed nothing, and neither kind may look at how the rows were framed. No clock, no I/O, no logging; all limits are settings with their provenance: [FW] public terminal firmware, [OURS] our own choice.
+that fails has changed nothing, and no step may look at how the rows were framed. No clock, no I/O, no logging; all
+limits are settings with their provenance: [FW] public terminal firmware, [TERM] other public terminal code, [OURS]
+our own choice.
 """
 
 from __future__ import annotations

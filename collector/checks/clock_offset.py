@@ -1,7 +1,7 @@
-"""clock_offset 时钟超差 (3105): the meter's clock is more than 300 s off.                    recover: ≤ 240 s      [FW]
+"""clock_offset 时钟超差 (3105): the meter's clock is more than 300 s off [FW]; it is right again at 240 s [OURS].
 
-Not judged from 23:55 to 00:05 local time, when meters freeze their day and set their clocks [FW]. Recover limit and
-the two readings are [OURS]. The offset comes as a quantity of its own, in seconds. While it is open, energy by tariff
+Not judged from 23:55 to 00:05 local time, when meters freeze their day and set their clocks [FW]. Two readings
+must agree [OURS]. The offset comes as a quantity of its own, in seconds. While it is open, energy by tariff
 period as the *meter* counts it (t1 … t4) is in the wrong period; ours follows the time of the gateway.
 """
 
@@ -44,7 +44,7 @@ class ClockOffset(Rules):
     def __init__(self, settings: ClockOffsetSettings) -> None:
         """Judge by these limits."""
         super().__init__((Rule(KIND, "look", settings, WHOLE, ("around_midnight",)),))
-        self._limits = settings
+        self._clock = settings
 
     def concerns(self, frame: Frame) -> bool:
         """Frames that carry the offset."""
@@ -63,7 +63,7 @@ class ClockOffset(Rules):
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """Clocks that are off."""
         del pages
-        found: Mask = np.abs(sight.column(KIND)) > self._limits.offset
+        found: Mask = np.abs(sight.column(KIND)) > self._clock.offset
         return found
 
     def judge(self, near: Sight, rows: Rows, pages: Pages, verdicts: Verdicts) -> None:
@@ -73,7 +73,7 @@ class ClockOffset(Rules):
         known = ~np.isnan(away)
         for i in np.flatnonzero(known).tolist():
             known[i] = not _at_midnight(near, int(rows[i]), float(near.at[i]))
-        verdicts.put(KIND, (away > self._limits.offset)[None], (away <= self._limits.clear_offset)[None], known[None])
+        verdicts.put(KIND, (away > self._clock.offset)[None], (away <= self._clock.clear_offset)[None], known[None])
         verdicts.score[:] = 0.5
 
     def facts(self, near: Sight, pages: Pages, kind: str, phase: int, i: int) -> dict[str, float | str]:

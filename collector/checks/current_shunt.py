@@ -47,7 +47,8 @@ class CurrentShuntSettings(RuleSettings):
 def could_be(limits: CurrentShuntSettings, sight: Sight, usual_share: Floats) -> Mask:
     """Rows at which a phase carries far less than its usual share."""
     low = sight.current < (limits.share * usual_share) * sight.median_a
-    return (low[0] | low[1] | low[2]) & (sight.median_a >= limits.load * sight.base_a)
+    found: Mask = (low[0] | low[1] | low[2]) & (sight.median_a >= limits.load * sight.base_a)
+    return found
 
 
 def judge(

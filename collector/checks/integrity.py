@@ -24,7 +24,7 @@ from collector.checks.power import (
     ReverseFlowSettings,
 )
 from collector.checks.read_failure import ReadFailure, ReadFailureSettings
-from collector.checks.registers import Registers, RegisterFellSettings, RegisterStoppedSettings, RegisterSumSettings
+from collector.checks.registers import RegisterFellSettings, Registers, RegisterStoppedSettings, RegisterSumSettings
 from collector.checks.voltage import (
     OutageSettings,
     OvervoltageSettings,

@@ -1,8 +1,8 @@
 """The rules on what a meter says about itself (``metering/meter_event.py``): any such event is a finding.
 
-    cover_opened, terminal_cover_opened                      开盖 (301B, 301C)       until it is closed again        [FW]
-    magnetic_field, clock_set, programmed, registers_cleared  (302A, 3016, 3012, 3013)                               [FW]
-    outage                                                    停电 (3106)             power_failed … power_restored   [FW]
+    cover_opened, terminal_cover_opened                      开盖 (301B, 301C)   until it is closed again       [FW]
+    magnetic_field, clock_set, programmed, registers_cleared  302A, 3016, 3012, 3013                           [FW]
+    outage                                                    停电 (3106)         power_failed … power_restored  [FW]
 
 Inside an approved work order of the registry nothing is said, except of outages. An event is over in an instant; what
 matters is what the registers show before and after. So a finding that has no end of its own ends with the next reading

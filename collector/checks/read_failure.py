@@ -1,4 +1,4 @@
-"""read_failure 抄表失败 (310F): a meter was asked in three rounds and gave nothing; one good read ends it.     [FW]
+"""read_failure 抄表失败 (310F): a meter was asked in three rounds and gave nothing; one good read ends it [FW].
 
 Where the line or the endpoint was down it is no matter of the meter: such rows count neither way. A meter that the
 gateway leaves alone after repeated failures counts as failing, because that is why.

@@ -1,9 +1,9 @@
 """The rules on energy registers.
 
-    register_fell     倒走 (310B)    the import register is lower than it was, by more than 0.02 kWh, in two readings  [FW]
-    register_stopped  停走 (310E)    it stands still while the power since it last moved makes 0.1 kWh              [TERM]
-                                   or ten of its steps, in at least 15 min [FW] and 4 readings [OURS]
-    register_sum      示值不平        | total - (t1 + … + t4) | > 0.1 kWh and five steps                             [OURS]
+    register_fell     倒走 (310B)  the import register is lower than it was, by > 0.02 kWh, in two readings       [FW]
+    register_stopped  停走 (310E)  it stands still while the power since it last moved makes 0.1 kWh             [TERM]
+                                 or ten of its steps, in at least 15 min [FW] and 4 readings [OURS]
+    register_sum      示值不平      | total - (t1 + … + t4) | > 0.1 kWh and five steps                            [OURS]
 
 A fall is confirmed by a second reading, so a transient zero is none. A register that rolled over and one that a
 registered exchange put in its place fell for a reason. The finding is about the fall: it ends with the first reading

@@ -123,12 +123,13 @@ class Rules(ABC):
         return {}
 
     def energy(self, near: Sight, kind: str, phase: int, i: int, kwh: float) -> Energy:
-        """The kWh at stake with their range: by default a fifth to each side.  [OURS]"""
+        """The kWh at stake with their range: by default a fifth to each side [OURS]."""
         del near, kind, phase, i
         return Energy(0.8 * kwh, kwh, 1.2 * kwh)
 
     def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
         """Learn what is usual; by default nothing."""
+        del sight, pages, latched, change
 
     def fresh(self, sight: Sight, pages: Pages) -> Mask:
         """Rows that are new to the family."""
@@ -152,7 +153,8 @@ class Rules(ABC):
             self.judge(near, rows, state, verdicts)
             latched = self._latch(near, rows, state, verdicts)
             findings = tuple(self._findings(near, state, latched))
-            change.rows, change.lanes, change.at_work = rows, latched.lanes, latched.advanced.at_work.any(axis=0)
+            change.rows, change.lanes = rows, latched.lanes
+            change.at_work = np.logical_or.reduce(latched.advanced.at_work, axis=0)
             self._follow(near, state, latched, change)
         self.remember(sight, state, latched, change)
         return Step(change, findings)

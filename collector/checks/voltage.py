@@ -143,7 +143,7 @@ class Voltage(Rules):
         highest = np.fmax(np.fmax(share[0], share[1]), share[2])
         lowest = np.fmin(np.fmin(share[0], share[1]), share[2])
         others = others_of(share, np.fmax)
-        complete = (read | ~connected).all(axis=0) & connected.any(axis=0)
+        complete = np.logical_and.reduce(read | ~connected, axis=0) & connected[0]
         carries = current >= _CARRIES
         dead = complete & (highest < self._outage.voltage)
         without = dead & ~carries.any(axis=0)

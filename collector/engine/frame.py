@@ -58,9 +58,11 @@ class Frame:
         """``quantity_l1`` … ``_l3`` as a matrix of three rows, NaN where one is missing; ``None`` if all are."""
         if quantity not in self._phases:
             found = [self.columns.get(f"{quantity}_l{phase}") for phase in (1, 2, 3)]
-            missing = None if all(one is not None for one in found) else np.full(len(self), np.nan)
-            carried = any(one is not None for one in found)
-            self._phases[quantity] = np.stack([missing if one is None else one for one in found]) if carried else None
+            carried = [one for one in found if one is not None]
+            if 0 < len(carried) < len(found):
+                missing = np.full(len(self), np.nan)
+                carried = [missing if one is None else one for one in found]
+            self._phases[quantity] = np.stack(carried) if carried else None
         return self._phases[quantity]
 
     def only(self, rows: Mask) -> Frame:
