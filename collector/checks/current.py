@@ -107,7 +107,7 @@ class Current(Rules):
             found |= current_shunt.could_be(self._shunt, sight, pages.learnt_of("share_l1", 3))
         if "current_n" in sight.frame.columns:
             found |= (sight.rating("phases") == 1) & ~np.isnan(sight.column("current_n"))
-        due = self._due(sight, pages)
+        due = _due(sight, pages)
         if due.any():
             found |= due & current_imbalance.could_be(self._imbalance, self._severe, _imbalance_of(pages, slice(None)))
         return found
@@ -120,8 +120,9 @@ class Current(Rules):
         current_loss.judge(self._loss, near, usual, complete, self._delay_ms[own], verdicts)
         own = self.slices[current_shunt.KIND]
         current_shunt.judge(self._shunt, near, usual, complete, self._delay_ms[own], verdicts)
-        quarter = self._due(near, pages, rows) & near.three_phase & ~np.isnan(near.total_a)
-        current_imbalance.judge(self._imbalance, self._severe, _imbalance_of(pages, rows), quarter, verdicts)
+        quarter = _due(near, pages) & near.three_phase & ~np.isnan(near.total_a)
+        if quarter.any():
+            current_imbalance.judge(self._imbalance, self._severe, _imbalance_of(pages, rows), quarter, verdicts)
         over, maximum_a = self._over, near.rating("maximum_current_a")
         known = near.connected & ~np.isnan(near.current)
         verdicts.put(
@@ -130,7 +131,8 @@ class Current(Rules):
             near.current < over.clear_maximum * maximum_a,
             known,
         )
-        self._judge_neutral(near, verdicts)
+        if "current_n" in near.frame.columns:
+            self._judge_neutral(near, verdicts)
 
     def _judge_neutral(self, near: Sight, verdicts: Verdicts) -> None:
         limits = self._neutral
@@ -179,20 +181,14 @@ class Current(Rules):
 
     def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
         """Idle times that ended; and once a quarter of an hour what is usual."""
+        if latched is not None and latched.advanced.relapsed[:_LEARNT_LANES].any():
+            self._note_idle(pages, latched, change)
+        due = _due(sight, pages)
+        if not due.any():
+            return
         suspected = np.zeros(len(sight.frame), np.bool_)
         if latched is not None:
             suspected[latched.rows] = latched.advanced.at_work[:_LEARNT_LANES].any(axis=0)
-            usual = phase_usual.usual_of(pages, latched.rows)
-            for name, kind, before_ms in (
-                ("idle_ms", current_loss.KIND, usual.idle_ms),
-                ("low_ms", current_shunt.KIND, usual.low_ms),
-            ):
-                own = self.slices[kind]
-                relapsed, held_ms = latched.advanced.relapsed[own], latched.advanced.held_ms[own]
-                phase_usual.note_idle(change, name, latched.rows, before_ms, relapsed, held_ms)
-        due = self._due(sight, pages)
-        if not due.any():
-            return
         rows = np.flatnonzero(due)
         near = sight.at_rows(rows)
         whole = len(rows) == len(due)
@@ -206,13 +202,27 @@ class Current(Rules):
         ]
         change.learnt.append(("quarter", where, np.floor(near.at / BLOCK_MS)))
 
-    @staticmethod
-    def _due(sight: Sight, pages: Pages, rows: Rows | slice = slice(None)) -> Mask:
-        """The first row with a current in each quarter of an hour."""
-        found: Mask = ~(sight.at / BLOCK_MS < pages.learnt("quarter")[rows] + 1.0)
+    def _note_idle(self, pages: Pages, latched: Latched, change: Change) -> None:
+        usual = phase_usual.usual_of(pages, latched.rows)
+        for name, kind, before_ms in (
+            ("idle_ms", current_loss.KIND, usual.idle_ms),
+            ("low_ms", current_shunt.KIND, usual.low_ms),
+        ):
+            own = self.slices[kind]
+            relapsed, held_ms = latched.advanced.relapsed[own], latched.advanced.held_ms[own]
+            phase_usual.note_idle(change, name, latched.rows, before_ms, relapsed, held_ms)
+
+
+def _due(sight: Sight, pages: Pages) -> Mask:
+    """The first row with a current in each quarter of an hour."""
+
+    def make(whole: Sight) -> Mask:
+        found: Mask = ~(whole.at / BLOCK_MS < pages.learnt("quarter") + 1.0)
         if found.any():  # as once in a quarter of an hour
-            found &= ~np.isnan(sight.highest_a) & sight.fresh
+            found &= ~np.isnan(whole.highest_a) & whole.fresh
         return found
+
+    return sight.shared("current due", make)
 
 
 def _imbalance_of(pages: Pages, rows: Rows | slice) -> Floats:

@@ -120,10 +120,11 @@ class Registers(Rules):
 
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """A register that is lower, one that should have moved, or five that do not add up."""
-        register = sight.column(REGISTER)
-        level = pages.learnt("level_kwh")
-        found: Mask = register < level - self._fell.kwh
-        found |= pages.learnt("still_kwh") + np.nan_to_num(sight.column("integrated_kwh")) >= self._stopped.kwh
+        register, level = sight.column(REGISTER), pages.learnt("level_kwh")
+        found: Mask = register <= level
+        if found.any():
+            still_kwh = pages.learnt("still_kwh") + np.nan_to_num(sight.column("integrated_kwh"))
+            found &= (register < level - self._fell.kwh) | (still_kwh >= self._stopped.kwh)
         if all(name in sight.frame.columns for name in TARIFFS):
             found |= np.abs(_excess(sight)) > self._sum.kwh
         return found

@@ -162,7 +162,7 @@ class Rules(ABC):
     def _latch(self, near: Sight, rows: Rows, pages: Pages, verdicts: Verdicts) -> Latched:
         lanes = pages.lanes(rows)
         elapsed_ms = self.elapsed_ms(near)
-        kwh, score, told_at = (lanes[_I[name]] for name in ("kwh", "score", "told_at"))
+        kwh, score, told_at = lanes[_I["kwh"]], lanes[_I["score"]], lanes[_I["told_at"]]
         was_open = ~np.isnan(lanes[_I["opened_at"]])
         advanced = advance(
             lanes,
@@ -174,19 +174,17 @@ class Rules(ABC):
         )
         zero_where_unknown(kwh)
         hours = np.where(elapsed_ms <= _LONGEST_MS, elapsed_ms, 0.0) / _MS_PER_HOUR
-        counts = verdicts.known & ~verdicts.clear & (was_open | verdicts.trigger)
-        np.add(kwh, np.nan_to_num(verdicts.missing_kw * hours), out=kwh, where=counts)
+        counts = verdicts.known & ~verdicts.clear & (was_open | verdicts.trigger) & (verdicts.missing_kw > 0)
+        np.add(kwh, verdicts.missing_kw * hours, out=kwh, where=counts)
         np.copyto(kwh, verdicts.kwh, where=~np.isnan(verdicts.kwh))
         whole_days = np.floor((near.at - told_at) / _DAY_MS)
         updated = was_open & ~advanced.closed & verdicts.known & self._stakes & (whole_days >= 1)
-        told = kwh.copy()
-        np.copyto(score, verdicts.score, where=advanced.opened)
-        scores = score.copy()
-        np.copyto(told_at, np.broadcast_to(near.at, told_at.shape), where=advanced.opened)
-        np.copyto(told_at, told_at + whole_days * _DAY_MS, where=updated)
-        rests = ~advanced.at_work
-        for values in (kwh, score, told_at):
-            np.copyto(values, np.nan, where=rests)
+        if advanced.opened.any() or advanced.closed.any() or updated.any():
+            np.copyto(score, verdicts.score, where=advanced.opened)
+            np.copyto(told_at, near.at, where=advanced.opened)
+            np.copyto(told_at, told_at + whole_days * _DAY_MS, where=updated)
+        told, scores = kwh.copy(), score.copy()
+        lanes[_I["kwh"] :, ~advanced.at_work] = np.nan
         return Latched(rows, lanes, advanced, updated, verdicts, told, scores)
 
     def _findings(self, near: Sight, pages: Pages, latched: Latched) -> list[Finding]:

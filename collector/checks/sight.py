@@ -93,7 +93,7 @@ class Sight:
     @property
     def power_factor(self) -> Floats:
         """|power factor| of the whole meter, 1 where it is not known."""
-        return self._of("cosine", lambda whole: np.abs(np.nan_to_num(whole.column("power_factor"), nan=1.0)))
+        return self._of("cosine", lambda whole: _or_one(np.abs(whole.column("power_factor"))))
 
     @property
     def highest_v(self) -> Floats:
@@ -125,6 +125,10 @@ class Sight:
         """The middle one of the three phase currents, NaN if one is not known."""
         return self._of("median_a", lambda whole: whole.total_a - whole.highest_a - whole.lowest_a)
 
+    def shared(self, name: str, make: Callable[[Sight], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Something a family computes once for the whole frame; ``name`` it after the family."""
+        return self._of(name, make)
+
     # --- one value a phase and row ---------------------------------------------------------------
 
     @property
@@ -150,7 +154,7 @@ class Sight:
     def _of(self, name: str, make: Callable[[Sight], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         found = self._known.get(name)
         if found is None:
-            found = make(self) if self._whole is None else self._whole._of(name, make)[..., self._rows]  # noqa: SLF001
+            found = make(self) if self._whole is None else self._whole._of(name, make).take(self._rows, axis=-1)  # noqa: SLF001
             self._known[name] = found
         return found
 
@@ -167,6 +171,11 @@ def others_of(values: Floats, pick: np.ufunc) -> Floats:
     """For each phase what ``pick`` (fmax, fmin, add) makes of the other two."""
     one, two, three = values
     return np.stack([pick(two, three), pick(one, three), pick(one, two)])
+
+
+def _or_one(values: Floats) -> Floats:
+    np.copyto(values, 1.0, where=np.isnan(values))
+    return values
 
 
 def _reduce(pick: np.ufunc, values: Floats) -> Floats:

@@ -79,6 +79,7 @@ LANE_FIELDS: Final = ("since", "count", "held_ms", "opened_at", "kwh", "score", 
 without what lay unknown in between, since when the finding is open (NaN = closed), the kWh it may hide, its score,
 and when people were last told."""
 
+_RESTS: Final = np.array([[np.nan], [0.0], [np.nan]])  # since, count, held_ms
 _LONGEST_MS: Final = 3_600_000.0  # a longer silence between two readings says nothing about the time in between
 
 
@@ -114,29 +115,23 @@ def advance(
     """
     trigger, clear, known = holds
     since, count, held, opened_at = lanes[:4]
-    zero_where_unknown(count)
-    was_open = ~np.isnan(opened_at)
+    np.copyto(count, 0.0, where=count != count)  # noqa: PLR0124 - NaN: at rest
+    was_open = opened_at == opened_at  # noqa: PLR0124
     wanted = np.where(was_open, clear, trigger)
     pending = known & wanted
     against = known & ~wanted
     was_pending = count > 0
     before_ms = held.copy()
-    step_ms = np.minimum(elapsed_ms, _LONGEST_MS)
-    np.copyto(held, np.where(was_pending, held + step_ms, 0.0), where=pending)
-    np.copyto(since, np.broadcast_to(at, since.shape), where=pending & ~was_pending)
+    np.copyto(held, np.where(was_pending, held + np.minimum(elapsed_ms, _LONGEST_MS), 0.0), where=pending)
+    np.copyto(since, at, where=pending & ~was_pending)
     count += pending
-    due = (
-        pending & (count >= np.where(was_open, readings[1], readings[0])) & (held >= np.where(was_open, 0.0, delay_ms))
-    )
+    due = pending & (count >= np.where(was_open, readings[1], readings[0])) & (was_open | (held >= delay_ms))
     opened, closed = due & ~was_open, due & was_open
-    relapsed = against & was_pending & ~was_open & clear
     started_at = np.where(closed, opened_at, since)
     ended_at = np.where(closed, since, np.nan)
-    np.copyto(opened_at, since, where=opened)
-    np.copyto(opened_at, np.nan, where=closed)
+    np.copyto(opened_at, np.where(opened, since, np.nan), where=due)
     rests = against | due
-    np.copyto(since, np.nan, where=rests)
-    np.copyto(held, np.nan, where=rests)
-    np.copyto(count, 0.0, where=rests)
-    at_work = (count > 0) | ~np.isnan(opened_at)
+    lanes[:3, rests] = _RESTS
+    at_work = (count > 0) | (opened_at == opened_at)  # noqa: PLR0124
+    relapsed = against & was_pending & ~was_open & clear
     return Advanced(opened, closed, relapsed, at_work, started_at, ended_at, before_ms)
