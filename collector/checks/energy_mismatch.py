@@ -9,13 +9,15 @@ from the rows: the shortest interval of late.
 
 A power that is sampled says less about an hour the more it jumps between two samples. The limit is therefore at least
 four standard errors of the integral, which the jumps themselves show (half the sum of their squares): a shop with a
-cycling oven, read every quarter of an hour, is not accused of what sampling does.  [OURS]
+cycling oven, read every quarter of an hour, is not accused of what sampling does.  [OURS]  And what stays below the
+starting current all day (half a per cent of base power) may be shown and not counted.
 
 Later checks find the increment of the integral as ``integrated_kwh`` and ``integrated_ms``, NaN where there is none.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -39,6 +41,7 @@ _FIRST: Final = 5  # field of the window
 _LONGEST_MS: Final = 65 * 60_000.0
 _USUALS: Final = 3.0  # more than so many usual intervals are a gap
 _FORGETS: Final = 1.1  # a rhythm that became slower is learnt by so much a reading
+_STARTING: Final = 0.005  # share of base power a meter may leave uncounted
 _ERRORS: Final = 4.0  # standard errors
 _MS_PER_HOUR: Final = 3_600_000.0
 
@@ -66,7 +69,7 @@ class EnergyMismatch:
         """Frames with power, with register differences, or with both."""
         return "active_power" in frame.columns or "import_kwh" in frame.columns
 
-    def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:  # noqa: ARG002 - no rating is needed
+    def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
         """Integrate; judge a row's window when its bucket ends."""
         sums = state[_FIRST : _FIRST + len(_WINDOW)].reshape(_BUCKETS, len(_SUMS), -1)
         zero_where_unknown(sums)
@@ -76,7 +79,7 @@ class EnergyMismatch:
         if over.any():
             over &= _carries(frame)
         if over.any():
-            findings = self._judge(state, sums, over)
+            findings = self._judge(frame, fleet, state, sums, over)
             ended = np.where(over, bucket - state[0], 0)
             self._shift(sums, ended)
         np.copyto(state[0], bucket, where=np.isnan(state[0]) | over)
@@ -128,11 +131,16 @@ class EnergyMismatch:
             np.add(sums[0, 4], jump * jump / 2, out=sums[0, 4], where=power_even)
         return derived
 
-    def _judge(self, state: Floats, sums: Floats, over: Mask) -> tuple[Finding, ...]:
+    def _judge(
+        self, frame: Frame, fleet: Fleet, state: Floats, sums: Floats, over: Mask
+    ) -> tuple[Finding, ...]:
         limits = self._limits
         window_ms = _BUCKETS * _BUCKET_MS
         power_kwh, power_ms, register_kwh, register_ms, variance = sums.sum(axis=0)
         error_kwh = _ERRORS * np.sqrt(variance)
+        rating = [fleet.limits(name, frame.chosen) for name in ("base_current_a", "nominal_voltage_v", "phases")]
+        starting_kw = _STARTING * math.prod(rating) / 1000
+        absolute_kwh = limits.absolute_kwh + np.nan_to_num(starting_kw) * window_ms / _MS_PER_HOUR
         known = np.minimum(power_ms, register_ms) >= limits.coverage * window_ms
         difference = np.abs(register_kwh - power_kwh)
         window_end = (state[0] + 1) * _BUCKET_MS
@@ -140,8 +148,8 @@ class EnergyMismatch:
         latched = latch(
             own,
             window_end[over],
-            (difference > np.maximum(limits.relative * power_kwh, error_kwh) + limits.absolute_kwh)[over],
-            (difference <= np.maximum(limits.clear_relative * power_kwh, error_kwh / 2) + limits.absolute_kwh)[over],
+            (difference > np.maximum(limits.relative * power_kwh, error_kwh) + absolute_kwh)[over],
+            (difference <= np.maximum(limits.clear_relative * power_kwh, error_kwh / 2) + absolute_kwh)[over],
             known[over],
             delay_ms=0,
             readings=1,

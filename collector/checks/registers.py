@@ -156,6 +156,7 @@ class Registers(Rules):
         lane = verdicts.put("register_stopped", stands[None], moved[None], (stands | moved)[None])
         verdicts.score[lane] = 0.8
         verdicts.kwh[lane] = np.where(stands, still_kwh, np.nan)
+        verdicts.began[lane] = np.where(stands, moved_at, np.nan)
         away = np.abs(_excess(near))
         tolerance = np.fmax(self._sum.kwh, self._sum.steps * step)
         lane = verdicts.put(

@@ -70,6 +70,7 @@ class Verdicts:
         self.known = np.zeros((count, rows), np.bool_)
         self.missing_kw = np.zeros((count, rows))  # what the meter does not see while the condition holds
         self.kwh = np.full((count, rows), np.nan)  # at stake so far, where that is known without adding up
+        self.began = np.full((count, rows), np.nan)  # ms, where it began before the reading that shows it
         self.score = np.full((count, rows), 0.7)
         self.delay_ms = np.repeat(delay_ms, rows, axis=1)
 
@@ -166,7 +167,7 @@ class Rules(ABC):
         was_open = ~np.isnan(lanes[_I["opened_at"]])
         advanced = advance(
             lanes,
-            near.at,
+            np.where(np.isnan(verdicts.began), near.at, verdicts.began),
             elapsed_ms,
             (verdicts.trigger, verdicts.clear, verdicts.known),
             verdicts.delay_ms,

@@ -45,9 +45,11 @@ class Sight:
         return i if self._rows is None else int(self._rows[i])
 
     def reading(self, i: int) -> dict[str, float]:
-        """All values of a row, as evidence."""
+        """All values of a row and its quality bits, as evidence."""
         row = self.row(i)
         found = {name: float(values[row]) for name, values in self.frame.columns.items() if name in QUANTITIES}
+        if self.frame.quality[row]:
+            found["quality"] = float(self.frame.quality[row])
         return {name: value for name, value in found.items() if value == value}  # noqa: PLR0124 - NaN is no value
 
     # --- one value a row -------------------------------------------------------------------------

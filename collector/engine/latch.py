@@ -107,7 +107,7 @@ def advance(
 
     Args:
         lanes: fields as in ``LANE_FIELDS`` × lane × row; changed.
-        at: time of each row, ms.
+        at: since when a condition holds if it holds at this reading for the first time, ms; lane × row.
         elapsed_ms: since the row before.
         holds: trigger, clear, and where both could be judged; lane × row.
         delay_ms: how long a trigger has to hold; lane × row or lane × 1.
