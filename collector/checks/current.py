@@ -181,17 +181,19 @@ class Current(Rules):
 
     def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
         """Idle times that ended; and once a quarter of an hour what is usual."""
-        if latched is not None and latched.advanced.relapsed[:_LEARNT_LANES].any():
-            self._note_idle(pages, latched, change)
         due = _due(sight, pages)
-        if not due.any():
-            return
+        if due.any():
+            self._learn(sight, pages, latched, np.flatnonzero(due), change)
+        if latched is not None and latched.advanced.relapsed[:_LEARNT_LANES].any():
+            self._note_relapse(pages, latched, change)
+
+    @staticmethod
+    def _learn(sight: Sight, pages: Pages, latched: Latched | None, rows: Rows, change: Change) -> None:
         suspected = np.zeros(len(sight.frame), np.bool_)
         if latched is not None:
             suspected[latched.rows] = latched.advanced.at_work[:_LEARNT_LANES].any(axis=0)
-        rows = np.flatnonzero(due)
         near = sight.at_rows(rows)
-        whole = len(rows) == len(due)
+        whole = len(rows) == len(sight.frame)
         where: Rows | slice = slice(None) if whole else rows
         teaches = near.three_phase & ~suspected[rows]
         learnt = phase_usual.learn(near, phase_usual.usual_of(pages, where), teaches)
@@ -202,7 +204,7 @@ class Current(Rules):
         ]
         change.learnt.append(("quarter", where, np.floor(near.at / BLOCK_MS)))
 
-    def _note_idle(self, pages: Pages, latched: Latched, change: Change) -> None:
+    def _note_relapse(self, pages: Pages, latched: Latched, change: Change) -> None:
         usual = phase_usual.usual_of(pages, latched.rows)
         for name, kind, before_ms in (
             ("idle_ms", current_loss.KIND, usual.idle_ms),
@@ -210,7 +212,7 @@ class Current(Rules):
         ):
             own = self.slices[kind]
             relapsed, held_ms = latched.advanced.relapsed[own], latched.advanced.held_ms[own]
-            phase_usual.note_idle(change, name, latched.rows, before_ms, relapsed, held_ms)
+            phase_usual.note_relapse(change, name, latched.rows, usual, before_ms, relapsed, held_ms)
 
 
 def _due(sight: Sight, pages: Pages) -> Mask:

@@ -4,8 +4,8 @@
 
 A small shop with single-phase devices is above 30 % for most of the day, and often above 90 %: judged reading by
 reading, honest customers would fill the list. So the rules state a *change* [OURS]. They hold the mean of the last
-day or so of load (24 quarters of an hour) against what the meter has usually shown (512 quarters, at least 192), and
-ask for 0.3 more than usual, or three times its usual scatter; the severe one for 90 % where less than 70 % is usual.
+two days of load (96 quarters of an hour) against what the meter has usually shown (512 quarters, at least 192), and
+ask for 0.3 more than usual, or three times its usual scatter; the severe one for 90 % and 0.2 more than usual.
 It has to hold for six hours of load. The severe one is a matter for an electrician ("look": the neutral carries what
 the phases do not share), the other one is for information.
 """
@@ -28,7 +28,7 @@ KIND: Final = "current_imbalance"
 SEVERE: Final = "severe_current_imbalance"
 
 _LOAD: Final = 0.2  # share of the base current that the highest phase must carry: below it ratios are noise
-_SHORT: Final = 24.0  # quarters of an hour with load
+_SHORT: Final = 96.0  # quarters of an hour with load
 _LONG: Final = 512.0
 _SCATTERS: Final = 3.0
 
@@ -36,7 +36,7 @@ _SCATTERS: Final = 3.0
 class CurrentImbalanceSettings(RuleSettings):
     """Limits of ``current_imbalance``."""
 
-    share: float = Field(0.30, gt=0, lt=1, description="Imbalance of the last day that it must exceed. [FW]")
+    share: float = Field(0.30, gt=0, lt=1, description="Imbalance of late that it must exceed. [FW]")
     more: float = Field(0.30, gt=0, lt=1, description="How much more than usual it must be. [OURS]")
     clear_more: float = Field(0.15, gt=0, lt=1, description="How much more than usual ends the finding. [OURS]")
     quarters: int = Field(192, ge=24, description="Quarters of an hour under load before anything is judged. [OURS]")
@@ -47,16 +47,16 @@ class CurrentImbalanceSettings(RuleSettings):
 class SevereCurrentImbalanceSettings(RuleSettings):
     """Limits of ``severe_current_imbalance``."""
 
-    share: float = Field(0.90, gt=0, lt=1, description="Imbalance of the last day that it must exceed. [FW]")
+    share: float = Field(0.90, gt=0, lt=1, description="Imbalance of late that it must exceed. [FW]")
     clear_share: float = Field(0.75, gt=0, lt=1, description="Imbalance below which the finding ends. [OURS]")
-    usual: float = Field(0.70, gt=0, lt=1, description="Usual imbalance above which it is nothing new. [OURS]")
+    more: float = Field(0.20, gt=0, lt=1, description="How much more than usual it must be. [OURS]")
     quarters: int = Field(192, ge=24, description="Quarters of an hour under load before anything is judged. [OURS]")
     delay: Duration = Field(6 * 3600.0, ge=0, description="How long it must hold. [OURS]")
     readings: int = Field(16, ge=1, description="Quarters of an hour that must agree. [OURS]")
 
 
 def could_be(limits: CurrentImbalanceSettings, severe: SevereCurrentImbalanceSettings, learnt: Floats) -> Mask:
-    """Rows of meters whose last day was far from what is usual."""
+    """Rows of meters whose last two days were far from what is usual."""
     short, long, _, quarters = learnt
     more = (short > limits.share) & (short - long > limits.more)
     found: Mask = (more | (short > severe.share)) & (quarters >= min(limits.quarters, severe.quarters))
@@ -78,7 +78,9 @@ def judge(
         KIND, (trigger & (quarters >= limits.quarters))[None], (more < limits.clear_more)[None], known[None]
     )
     verdicts.score[lane] = 0.3
-    trigger = (short > severe.share) & (long < severe.usual) & (quarters >= severe.quarters)
+    trigger = (
+        (short > severe.share) & (more > np.fmax(severe.more, _SCATTERS * scatter)) & (quarters >= severe.quarters)
+    )
     lane = verdicts.put(SEVERE, trigger[None], (short < severe.clear_share)[None], known[None])
     verdicts.score[lane] = 0.5
 

@@ -58,9 +58,9 @@ def judge(
     load_a = limits.load * near.base_a
     energised = near.voltage > limits.voltage * near.nominal_v
     lost = energised & (near.current < limits.current * near.base_a) & (others >= load_a)
-    trigger = lost & (usual.quarters >= limits.loaded_quarters) & (others >= limits.usual * usual.others)
+    trigger = lost & usual.judged(limits.loaded_quarters) & (others >= limits.usual * usual.others)
     clear = near.current >= load_a
     lanes = verdicts.put(KIND, trigger, clear, complete & (trigger | clear))
     verdicts.missing_kw[lanes] = near.voltage * np.maximum(others - near.current, 0.0) * near.power_factor / 1000
     verdicts.score[lanes] = 0.7 + 0.3 * np.clip(others / np.maximum(usual.others, 0.001), 0.0, 1.0)
-    verdicts.delay_ms[lanes] = np.fmax(delay_ms, limits.idle * usual.idle_ms)
+    verdicts.delay_ms[lanes] = usual.delay_ms(delay_ms, limits.idle * usual.idle_ms)

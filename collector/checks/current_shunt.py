@@ -59,11 +59,11 @@ def judge(
     loaded = complete & (median >= limits.load * near.base_a) & (near.lowest_v > 0)
     share = current / np.where(median > 0, median, np.nan) / usual.share
     trigger = (share < limits.share) & (current < limits.own * usual.own)
-    trigger &= (usual.quarters >= limits.loaded_quarters) & (usual.share >= limits.usual_share)
+    trigger &= usual.judged(limits.loaded_quarters) & (usual.share >= limits.usual_share)
     clear = share > limits.clear_share
     known = loaded & (current >= NO_CURRENT * near.base_a) & (trigger | clear)  # below that it is current_loss
     lanes = verdicts.put(KIND, trigger, clear, known)
     expected_a = usual.share * median
     verdicts.missing_kw[lanes] = near.voltage * np.maximum(expected_a - current, 0.0) * near.power_factor / 1000
     verdicts.score[lanes] = 0.6 + 0.4 * (1 - share / limits.share)
-    verdicts.delay_ms[lanes] = np.fmax(delay_ms, limits.idle * usual.low_ms)
+    verdicts.delay_ms[lanes] = usual.delay_ms(delay_ms, limits.idle * usual.low_ms)

@@ -12,7 +12,10 @@ four standard errors of the integral, which the jumps themselves show (half the 
 cycling oven, read every quarter of an hour, is not accused of what sampling does.  [OURS]  And what stays below the
 starting current all day (half a per cent of base power) may be shown and not counted.
 
-Later checks find the increment of the integral as ``integrated_kwh`` and ``integrated_ms``, NaN where there is none.
+The register's own step, the smallest rise it was seen to make, is allowed for, too.
+
+Later checks find what the power made at least since the row before, by the lower of both powers, as ``least_kwh``, and
+the time as ``least_ms``; NaN where there is no even interval.
 """
 
 from __future__ import annotations
@@ -37,10 +40,12 @@ _BUCKETS: Final = 4
 _SUMS: Final = ("power_kwh", "power_ms", "register_kwh", "register_ms", "variance_kwh2")
 _WINDOW: Final = tuple(f"{name}_{i}" for i in range(_BUCKETS) for name in _SUMS)  # bucket 0 is under way
 _SHORT_MS: Final = 5 * 60_000.0  # an interval up to this is even enough for any rhythm
-_FIRST: Final = 5  # field of the window
+_FIRST: Final = 6  # field of the window
 _LONGEST_MS: Final = 65 * 60_000.0
 _USUALS: Final = 3.0  # more than so many usual intervals are a gap
 _FORGETS: Final = 1.1  # a rhythm that became slower is learnt by so much a reading
+_LEAST_STEP_KWH: Final = 0.0005
+_STEPS: Final = 1.5  # of the register, that a window may be off by
 _STARTING: Final = 0.005  # share of base power a meter may leave uncounted
 _ERRORS: Final = 4.0  # standard errors
 _MS_PER_HOUR: Final = 3_600_000.0
@@ -59,7 +64,17 @@ class EnergyMismatch:
     """Register against integrated power."""
 
     name = "energy_mismatch"
-    fields = ("bucket", "power_at", "power_kw", "power_usual_ms", "register_usual_ms", *_WINDOW, "score", *LATCH)
+    fields = (
+        "bucket",
+        "power_at",
+        "power_kw",
+        "power_usual_ms",
+        "register_usual_ms",
+        "step_kwh",
+        *_WINDOW,
+        "score",
+        *LATCH,
+    )
 
     def __init__(self, settings: EnergyMismatchSettings) -> None:
         """Judge by these limits."""
@@ -109,8 +124,8 @@ class EnergyMismatch:
             jump = (imported - state[2]) * elapsed / _MS_PER_HOUR
             added = (state[2] + imported) / 2 * elapsed / _MS_PER_HOUR
             derived = {
-                "integrated_kwh": np.where(power_even, added, np.nan),
-                "integrated_ms": np.where(power_even, elapsed, np.nan),
+                "least_kwh": np.where(power_even, np.minimum(imported, state[2]) * elapsed / _MS_PER_HOUR, np.nan),
+                "least_ms": np.where(power_even, elapsed, np.nan),
             }
             _learn(state[3], elapsed, newer)
             np.copyto(state[1], frame.at, where=newer)
@@ -120,6 +135,7 @@ class EnergyMismatch:
             since = frame.at - frame.columns["import_since"]
             counted = since <= _longest(state[4])
             _learn(state[4], since, since > 0)
+            np.copyto(state[5], np.fmin(state[5], kwh), where=kwh > _LEAST_STEP_KWH)
             counted &= ~both | power_even
             np.add(sums[0, 2], kwh, out=sums[0, 2], where=counted)
             np.add(sums[0, 3], since, out=sums[0, 3], where=counted)
@@ -131,16 +147,18 @@ class EnergyMismatch:
             np.add(sums[0, 4], jump * jump / 2, out=sums[0, 4], where=power_even)
         return derived
 
-    def _judge(
-        self, frame: Frame, fleet: Fleet, state: Floats, sums: Floats, over: Mask
-    ) -> tuple[Finding, ...]:
+    def _judge(self, frame: Frame, fleet: Fleet, state: Floats, sums: Floats, over: Mask) -> tuple[Finding, ...]:
         limits = self._limits
         window_ms = _BUCKETS * _BUCKET_MS
         power_kwh, power_ms, register_kwh, register_ms, variance = sums.sum(axis=0)
         error_kwh = _ERRORS * np.sqrt(variance)
         rating = [fleet.limits(name, frame.chosen) for name in ("base_current_a", "nominal_voltage_v", "phases")]
         starting_kw = _STARTING * math.prod(rating) / 1000
-        absolute_kwh = limits.absolute_kwh + np.nan_to_num(starting_kw) * window_ms / _MS_PER_HOUR
+        absolute_kwh = (
+            limits.absolute_kwh
+            + _STEPS * np.nan_to_num(state[5])
+            + np.nan_to_num(starting_kw) * window_ms / _MS_PER_HOUR
+        )
         known = np.minimum(power_ms, register_ms) >= limits.coverage * window_ms
         difference = np.abs(register_kwh - power_kwh)
         window_end = (state[0] + 1) * _BUCKET_MS

@@ -10,8 +10,8 @@ registered exchange put in its place fell for a reason. The finding is about the
 that counts on from the new level. Higher levels are believed as ``register_difference`` believes them.
 
 A step is the smallest rise the meter was seen to make. Power below half a per cent of base power counts as none: a
-meter may stand still below its starting current (IEC 62053). ``register_stopped`` uses the integral of the imported
-power that ``energy_mismatch`` forms, which leaves out uneven intervals.
+meter may stand still below its starting current (IEC 62053). ``register_stopped`` takes for every interval the lower of
+the powers at its ends, as ``energy_mismatch`` gives it, and no uneven intervals.
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ class Registers(Rules):
 
     def concerns(self, frame: Frame) -> bool:
         """Frames that carry the import register, or power to hold against it."""
-        return "row_elapsed_ms" in frame.columns and (REGISTER in frame.columns or "integrated_kwh" in frame.columns)
+        return "row_elapsed_ms" in frame.columns and (REGISTER in frame.columns or "least_kwh" in frame.columns)
 
     def fresh(self, sight: Sight, pages: Pages) -> Mask:
         """Rows whose register or power is new."""
-        return _read(sight, pages, slice(None)) | ~np.isnan(sight.column("integrated_ms"))
+        return _read(sight, pages, slice(None)) | ~np.isnan(sight.column("least_ms"))
 
     def elapsed_ms(self, near: Sight) -> Floats:
         """Since the row before, of any kind."""
@@ -123,7 +123,7 @@ class Registers(Rules):
         register, level = sight.column(REGISTER), pages.learnt("level_kwh")
         found: Mask = register <= level
         if found.any():
-            still_kwh = pages.learnt("still_kwh") + np.nan_to_num(sight.column("integrated_kwh"))
+            still_kwh = pages.learnt("still_kwh") + np.nan_to_num(sight.column("least_kwh"))
             found &= (register < level - self._fell.kwh) | (still_kwh >= self._stopped.kwh)
         if all(name in sight.frame.columns for name in TARIFFS):
             found |= np.abs(_excess(sight)) > self._sum.kwh
@@ -175,7 +175,7 @@ class Registers(Rules):
             return {"register_kwh": register, "sum_kwh": parts, "difference_kwh": register - parts}
         if kind == "register_fell":
             return {"before_kwh": before, "after_kwh": register}
-        still_kwh = float(pages.learnt("still_kwh")[row[0]]) + float(np.nan_to_num(near.column("integrated_kwh")[i]))
+        still_kwh = float(pages.learnt("still_kwh")[row[0]]) + float(np.nan_to_num(near.column("least_kwh")[i]))
         return {"register_kwh": register, "expected_kwh": still_kwh}
 
     def energy(self, near: Sight, kind: str, phase: int, i: int, kwh: float) -> Energy:
@@ -211,7 +211,7 @@ class Registers(Rules):
 
     def _still(self, sight: Sight, pages: Pages, rows: Rows | slice) -> tuple[Floats, Floats]:
         """kWh and readings of power since the register last moved, this row included."""
-        kwh, span_ms = sight.column("integrated_kwh"), sight.column("integrated_ms")
+        kwh, span_ms = sight.column("least_kwh"), sight.column("least_ms")
         starting_kw = self._stopped.starting * sight.base_a * sight.nominal_v * sight.rating("phases") / 1000
         counts = kwh * _MS_PER_HOUR > np.fmax(starting_kw, _LEAST_KW) * span_ms
         still_kwh = pages.learnt("still_kwh")[rows] + np.where(counts, kwh, 0.0)
