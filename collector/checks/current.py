@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from collector.checks import current_imbalance, current_loss, current_shunt, phase_usual
-from collector.checks.check import Energy
+from collector.checks.check import Energy, Severity
 from collector.checks.current_imbalance import CurrentImbalanceSettings, SevereCurrentImbalanceSettings
 from collector.checks.current_loss import CurrentLossSettings
 from collector.checks.current_shunt import CurrentShuntSettings
@@ -57,7 +57,7 @@ class Current(Rules):
     """Rules on phase currents."""
 
     name = "current"
-    fields = ("quarter", *phase_usual.FIELDS, *current_imbalance.FIELDS)
+    fields = ("quarter", *phase_usual.FIELDS, *phase_usual.KEPT, *current_imbalance.FIELDS)
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class Current(Rules):
         """All rules."""
         complete = near.three_phase & ~np.isnan(near.total_a) & ~np.isnan(near.voltage).any(axis=0)
         usual = phase_usual.usual_of(pages, rows)
+        verdicts.counts[:_LEARNT_LANES] = np.tile(phase_usual.counts(pages, rows, near.at), (2, 1))
         own = self.slices[current_loss.KIND]
         current_loss.judge(self._loss, near, usual, complete, self._delay_ms[own], verdicts)
         own = self.slices[current_shunt.KIND]
@@ -171,6 +172,13 @@ class Current(Rules):
             found["maximum_a"] = float(near.rating("maximum_current_a")[i])
         return found
 
+    def severity(self, rule: Rule, pages: Pages, row: int, phase: int) -> Severity:
+        """A phase without a past is looked at before it is inspected."""
+        if rule.kind in (current_loss.KIND, current_shunt.KIND):
+            quarters = pages.learnt(f"quarters_l{phase + 1}")[row]
+            return rule.severity if quarters >= phase_usual.KNOWN_QUARTERS else "look"
+        return rule.severity
+
     def energy(self, near: Sight, kind: str, phase: int, i: int, kwh: float) -> Energy:
         """An estimate took the mean of the other phases; its range goes from their lower to their higher current."""
         others = np.delete(near.current[:, i], phase)
@@ -196,8 +204,21 @@ class Current(Rules):
         whole = len(rows) == len(sight.frame)
         where: Rows | slice = slice(None) if whole else rows
         teaches = near.three_phase & ~suspected[rows]
-        learnt = phase_usual.learn(near, phase_usual.usual_of(pages, where), teaches)
+        usual = phase_usual.usual_of(pages, where)
+        learnt = phase_usual.learn(near, usual, teaches)
         change.learnt += [(name, where, values) for name, values in zip(phase_usual.FIELDS, learnt, strict=False)]
+        eighths = phase_usual.eighth_of(near.at)
+        for eighth in np.unique(eighths).tolist():
+            which = np.flatnonzero(eighths == eighth)
+            some = near if len(which) == len(rows) else sight.at_rows(rows[which])
+            names = phase_usual.KEPT[3 * eighth : 3 * eighth + 3]
+            kept = pages.learnt_of(names[0], 3)[:, rows[which]].astype(np.float64)
+            dips, kept = phase_usual.learn_steadiness(
+                some, learnt[3:6, which], usual.dips[:, which], kept, teaches[which]
+            )
+            dip_names = [f"dips_l{phase}" for phase in (1, 2, 3)]
+            change.learnt += [(name, rows[which], values) for name, values in zip(dip_names, dips, strict=True)]
+            change.learnt += [(name, rows[which], values) for name, values in zip(names, kept, strict=True)]
         imbalance = current_imbalance.learn(near, _imbalance_of(pages, where), teaches)
         change.learnt += [
             (name, where, values) for name, values in zip(current_imbalance.FIELDS, imbalance, strict=True)

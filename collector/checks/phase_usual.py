@@ -4,10 +4,13 @@ The first row of a meter in each quarter (UTC) teaches, if the phase carries loa
 there, and nothing is suspected of the meter: the abnormal is not learnt as normal. Until a phase has taught 64 times
 every quarter weighs the same, from then on 1/64: about two days of business.  [OURS]
 
-How much a phase jumps is learnt with it: the mean distance of its share of the median from the usual one, in which a
-time that it was idle or low, and came back by itself, counts fully. A phase on which one large device hangs jumps all
-day; what would be a sign on a steady phase is nothing on that one. So a phase that jumps is judged only after 96
-quarters, and by twelve hours. What few quarters show of it counts for more than it is.  [OURS]
+Some phases carry one large device, and some nothing at night: what would be a sign on a steady phase is nothing on
+those. So it is learnt, too, how often a phase *keeps up*, that is carries at least half of its usual share while the
+others are busy: over all, and for each eighth of the day (UTC). Time in which a condition holds counts as much as the
+phase usually keeps up at that time of day. A meter is *known* after 96 quarters under load, some days. From then on a
+condition has to hold for six such hours, for twelve on a phase that fails to keep up in five of a hundred quarters, and
+for a multiple of the longest time that was seen and ended by itself. Before that there is little to hold it against:
+what is found then, by the shorter delay of the rule, is only to be looked at.  [OURS]
 """
 
 from __future__ import annotations
@@ -22,25 +25,34 @@ from collector.engine.fleet import Floats
 from collector.store.table import Mask, Rows
 from collector.tariff.calendar import BLOCK_MS
 
+KNOWN_QUARTERS: Final = 96
+"""Quarters of an hour under load after which a phase has a past. [OURS]"""
+
 NO_CURRENT: Final = 0.005
 """Share of the base current below which a phase carries nothing. [FW]"""
 
 FIELDS: Final = tuple(
     f"{name}_l{phase}"
-    for name in ("others", "share", "own", "quarters", "scatter", "idle_ms", "low_ms")
+    for name in ("others", "share", "own", "quarters", "dips", "idle_ms", "low_ms")
     for phase in (1, 2, 3)
 )
 """Usual mean current of the other two while this phase carries load (A), its usual share of the median and its usual
-current (A), from how many quarters that was learnt, how far its share is from the usual one, and the longest time it was idle, and low, and came back."""
+current (A), from how many quarters that was learnt, the part of busy ones in which it did not keep up, and the longest
+time it was idle, and low, and came back."""
+KEPT: Final = tuple(f"kept_{eighth}_l{phase}" for eighth in range(8) for phase in (1, 2, 3))
+"""How often a phase keeps up in each eighth of the day, 0…1."""
 
 _LOAD: Final = 0.05  # share of the base current that counts as load  [FW]
 _VOLTAGE: Final = 0.7  # share of the nominal voltage that every phase must have  [FW]
 _MEMORY: Final = 64.0  # quarters
-_JUMPS: Final = 0.35
-_FEW: Final = 32.0  # quarters
-_JUMPING_QUARTERS: Final = 96
-_JUMPING_MS: Final = 12 * 3_600_000.0
-_LONGEST_IDLE_MS: Final = 48 * 3_600_000.0  # idle for longer, a phase says nothing about what is usual
+_KEPT_MEMORY: Final = 16.0
+_KEEPS_UP: Final = 0.5  # part of the usual share
+_SELDOM: Final = 0.3  # a time of day at which a phase keeps up less often counts nothing
+_DIPS: Final = 0.05
+_STEADY_MS: Final = 6 * 3_600_000.0
+_UNSTEADY_MS: Final = 12 * 3_600_000.0
+_LONGEST_IDLE_MS: Final = 24 * 3_600_000.0  # idle for longer, a phase says nothing about what is usual
+_EIGHTH_MS: Final = 3 * 3_600_000.0
 
 
 class PhaseUsual(NamedTuple):
@@ -50,25 +62,44 @@ class PhaseUsual(NamedTuple):
     share: Floats
     own: Floats
     quarters: Floats
-    scatter: Floats
+    dips: Floats
     idle_ms: Floats
     low_ms: Floats
 
     @property
-    def jumps(self) -> Mask:
-        """Phases whose share is far from the usual one for much of the time."""
-        found: Mask = self.scatter * (1 + _FEW / np.maximum(self.quarters, 1.0)) > _JUMPS
+    def unsteady(self) -> Mask:
+        """Phases that fail to keep up too often."""
+        found: Mask = self.dips > _DIPS
         return found
 
     def delay_ms(self, delay_ms: Floats, longest_ms: Floats) -> Floats:
-        """How long a condition has to hold: longer if the phase jumps, or was seen like that for long."""
-        found: Floats = np.fmax(np.where(self.jumps, np.maximum(delay_ms, _JUMPING_MS), delay_ms), longest_ms)
+        """How long a condition has to hold."""
+        steady = np.where(self.known, np.maximum(delay_ms, _STEADY_MS), delay_ms)
+        found: Floats = np.fmax(np.where(self.unsteady, np.maximum(delay_ms, _UNSTEADY_MS), steady), longest_ms)
+        return found
+
+    @property
+    def known(self) -> Mask:
+        """Phases that have a past to be held against."""
+        found: Mask = self.quarters >= KNOWN_QUARTERS
         return found
 
     def judged(self, quarters: int) -> Mask:
         """Phases of which enough is known."""
-        found: Mask = self.quarters >= np.where(self.jumps, max(quarters, _JUMPING_QUARTERS), quarters)
+        found: Mask = self.quarters >= np.where(self.unsteady, max(quarters, KNOWN_QUARTERS), quarters)
         return found
+
+
+def eighth_of(at: Floats) -> Rows:
+    """Which eighth of the day (UTC) an instant lies in."""
+    return (at / _EIGHTH_MS).astype(np.intp) % 8
+
+
+def counts(pages: Pages, rows: Rows, at: Floats) -> Floats:
+    """How much time counts for each phase, by the time of day; phase × row."""
+    kept = pages.learnt_of(KEPT[0], len(KEPT))[:, rows].reshape(8, 3, -1)
+    now: Floats = kept[eighth_of(at), :, np.arange(len(rows))].T.astype(np.float64)
+    return np.where(np.isnan(now), 1.0, np.where(now < _SELDOM, 0.0, now))
 
 
 def usual_of(pages: Pages, rows: Rows | slice) -> PhaseUsual:
@@ -78,7 +109,7 @@ def usual_of(pages: Pages, rows: Rows | slice) -> PhaseUsual:
 
 
 def learn(near: Sight, usual: PhaseUsual, teaches: Mask) -> Floats:
-    """What is usual after one more quarter, the first five of ``FIELDS``; ``teaches`` says for which rows."""
+    """What is usual after one more quarter, the first four of ``FIELDS``; ``teaches`` says for which rows."""
     load_a = _LOAD * near.base_a
     loaded = teaches & (near.median_a >= load_a) & (near.lowest_v > _VOLTAGE * near.nominal_v)
     learns = (near.current >= load_a) & loaded & ~np.isnan(near.voltage).any(axis=0)
@@ -89,10 +120,21 @@ def learn(near: Sight, usual: PhaseUsual, teaches: Mask) -> Floats:
         np.where(learns, np.nan_to_num(old) + weight * (sample - np.nan_to_num(old)), old)
         for old, sample in zip(usual[:3], samples, strict=True)
     ]
-    away = np.minimum(np.nan_to_num(np.abs(samples[1] / usual.share - 1)), 1.0)
-    scatter = np.nan_to_num(usual.scatter)
-    scatter = np.where(learns, scatter + weight * (away - scatter), scatter)
-    return np.stack([*learnt, quarters, scatter]).reshape(-1, quarters.shape[1])
+    return np.stack([*learnt, quarters]).reshape(-1, quarters.shape[1])
+
+
+def learn_steadiness(near: Sight, share: Floats, dips: Floats, kept: Floats, teaches: Mask) -> tuple[Floats, Floats]:
+    """``dips`` and this eighth's ``kept`` after one more quarter in which the others were busy; phase × row."""
+    others_a = (near.total_a - near.current) / 2
+    healthy = (near.lowest_v > _VOLTAGE * near.nominal_v) & ~np.isnan(near.voltage).any(axis=0)
+    busy = teaches & healthy & (others_a >= _LOAD * near.base_a) & ~np.isnan(share)
+    keeps_up = (near.current >= _KEEPS_UP * share * near.median_a) & (near.current > 2 * NO_CURRENT * near.base_a)
+    first = np.isnan(kept)
+    kept = np.where(busy, np.where(first, keeps_up, kept + (keeps_up - kept) / _KEPT_MEMORY), kept)
+    # A time of day at which the phase never keeps up says nothing about the others: it does not count by itself.
+    usually = busy & (kept >= _SELDOM)
+    old = np.nan_to_num(dips)
+    return np.where(usually, old + (~keeps_up - old) / _MEMORY, old), kept
 
 
 def note_relapse(
@@ -103,7 +145,7 @@ def note_relapse(
         back = relapsed[phase]
         held = held_ms[phase, back]
         longest = np.fmin(np.fmax(longest_ms[phase, back], held), _LONGEST_IDLE_MS)
-        kept = (1 - 1 / _MEMORY) ** (1 + held / BLOCK_MS)
-        scatter = 1 - (1 - np.nan_to_num(usual.scatter[phase, back])) * kept
+        left = (1 - 1 / _MEMORY) ** (1 + held / BLOCK_MS)
+        dips = 1 - (1 - np.nan_to_num(usual.dips[phase, back])) * left
         change.learnt.append((f"{name}_l{phase + 1}", rows[back], longest))
-        change.learnt.append((f"scatter_l{phase + 1}", rows[back], scatter))
+        change.learnt.append((f"dips_l{phase + 1}", rows[back], dips))

@@ -71,6 +71,7 @@ class Verdicts:
         self.missing_kw = np.zeros((count, rows))  # what the meter does not see while the condition holds
         self.kwh = np.full((count, rows), np.nan)  # at stake so far, where that is known without adding up
         self.began = np.full((count, rows), np.nan)  # ms, where it began before the reading that shows it
+        self.counts = np.ones((count, rows))  # what part of the time since the row before counts as held
         self.score = np.full((count, rows), 0.7)
         self.delay_ms = np.repeat(delay_ms, rows, axis=1)
 
@@ -123,6 +124,11 @@ class Rules(ABC):
         del near, pages, kind, phase, i
         return {}
 
+    def severity(self, rule: Rule, pages: Pages, row: int, phase: int) -> Severity:
+        """How much a finding matters: by default what its rule says."""
+        del pages, row, phase
+        return rule.severity
+
     def energy(self, near: Sight, kind: str, phase: int, i: int, kwh: float) -> Energy:
         """The kWh at stake with their range: by default a fifth to each side [OURS]."""
         del near, kind, phase, i
@@ -168,7 +174,7 @@ class Rules(ABC):
         advanced = advance(
             lanes,
             np.where(np.isnan(verdicts.began), near.at, verdicts.began),
-            elapsed_ms,
+            elapsed_ms * verdicts.counts,
             (verdicts.trigger, verdicts.clear, verdicts.known),
             verdicts.delay_ms,
             (self._readings, self._clear_readings),
@@ -215,7 +221,7 @@ class Rules(ABC):
                     part=part,
                     started_at=started_at,
                     at=float(near.at[i]),
-                    severity=rule.severity,
+                    severity=self.severity(rule, pages, row, phase),
                     score=float(np.clip(latched.score[lane, i], 0.05, 1.0)),
                     readings=near.reading(i),
                     limits=self._limits(rule, near, i, float(latched.verdicts.delay_ms[lane, i])),

@@ -88,11 +88,11 @@ class Engine:
             judged = frame if rows is None else frame.only(rows)
             try:
                 step = self._step(check, judged)
+                self._take(check, judged, step, outcome)
             except Exception:  # noqa: BLE001 - whatever a check does wrong, it must not stop the others
                 every = np.ones(len(frame), np.bool_)
                 self._one_by_one(check, frame, every if rows is None else rows, outcome)
             else:
-                self._take(check, judged, step, outcome)
                 _derive(frame, rows, step)
         return outcome
 

@@ -108,7 +108,7 @@ def advance(
     Args:
         lanes: fields as in ``LANE_FIELDS`` × lane × row; changed.
         at: since when a condition holds if it holds at this reading for the first time, ms; lane × row.
-        elapsed_ms: since the row before.
+        elapsed_ms: since the row before, as much as counts; lane × row.
         holds: trigger, clear, and where both could be judged; lane × row.
         delay_ms: how long a trigger has to hold; lane × row or lane × 1.
         readings: for how many readings a trigger, a clear has to hold; lane × 1.
