@@ -4,7 +4,7 @@
 
 A small shop with single-phase devices is above 30 % for most of the day, and often above 90 %: judged reading by
 reading, honest customers would fill the list. So the rules state a *change* [OURS]. They hold the mean of the last
-two days of load (96 quarters of an hour) against what the meter has usually shown (512 quarters, at least 192), and
+two days of load (96 quarters of an hour) against what the meter has usually shown (2048 quarters, at least 192), and
 ask for 0.3 more than usual, or three times its usual scatter; the severe one for 90 % and 0.2 more than usual.
 It has to hold for six hours of load. The severe one is a matter for an electrician ("look": the neutral carries what
 the phases do not share), the other one is for information.
@@ -29,7 +29,7 @@ SEVERE: Final = "severe_current_imbalance"
 
 _LOAD: Final = 0.2  # share of the base current that the highest phase must carry: below it ratios are noise
 _SHORT: Final = 96.0  # quarters of an hour with load
-_LONG: Final = 512.0
+_LONG: Final = 2048.0
 _SCATTERS: Final = 3.0
 
 

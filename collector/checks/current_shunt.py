@@ -5,8 +5,8 @@
 
 A jumper across the current terminals leaves a remainder, unlike an open transformer (``current_loss``). The share is
 held against what is usual for the phase, so that a phase that always carries twice the median is judged as well as
-one that carries half; one that never carried a fifth of it is a matter of wiring. Three more gates keep honest shops
-out: the phase carries less than half of its own usual current (a big machine on the other two phases changes shares,
+one that carries half; one that never carried a fifth of it is a matter of wiring. More gates keep honest shops out:
+the others carry at least half of what they usually do (on a closed day ratios are those of fridges); the phase carries less than half of its own usual current (a big machine on the other two phases changes shares,
 too); what lies between the limits counts neither way; and on a phase on which one large device hangs, or at hours at which it
 often carries little, it takes longer (``phase_usual``), twice as long as it was ever seen low and came back.
 """
@@ -36,6 +36,7 @@ class CurrentShuntSettings(RuleSettings):
     )
     clear_share: float = Field(0.5, gt=0, lt=1, description="Part of its usual share that ends the finding. [OURS]")
     usual_share: float = Field(0.2, gt=0, description="Share the phase must usually have had. [OURS]")
+    usual: float = Field(0.5, gt=0, description="Share of their usual current the other phases must carry. [OURS]")
     own: float = Field(0.5, gt=0, description="Part of its own usual current it must fall below. [OURS]")
     load: float = Field(0.05, gt=0, description="Share of the base current the median must reach. [OURS]")
     idle: float = Field(2.0, ge=0, description="Multiple of the longest low time seen that it must last. [OURS]")
@@ -62,6 +63,7 @@ def judge(
     expected = np.minimum(usual.share, _HIGHEST)
     share = current / np.where(median > 0, median, np.nan) / expected
     trigger = (share < limits.share) & (current < limits.own * usual.own)
+    trigger &= (near.total_a - current) / 2 >= limits.usual * usual.others
     trigger &= usual.judged(limits.loaded_quarters) & (usual.share >= limits.usual_share)
     clear = (share > limits.clear_share) & (current > limits.own * usual.own)
     known = loaded & (current >= NO_CURRENT * near.base_a) & (trigger | clear)  # below that it is current_loss

@@ -8,7 +8,7 @@ Some phases carry one large device, and some nothing at night: what would be a s
 those. So it is learnt, too, how often a phase *keeps up*, that is carries at least half of its usual share while the
 others are busy: over all, and for each eighth of the day (UTC). Time in which a condition holds counts as much as the
 phase usually keeps up at that time of day. A meter is *known* after 96 quarters under load, some days. From then on a
-condition has to hold for six such hours, for twelve on a phase that fails to keep up in five of a hundred quarters, and
+condition has to hold for eight such hours, for twelve on a phase that fails to keep up in five of a hundred quarters, and
 for a multiple of the longest time that was seen and ended by itself. Before that there is little to hold it against:
 what is found then, by the shorter delay of the rule, is only to be looked at.  [OURS]
 """
@@ -49,7 +49,7 @@ _KEPT_MEMORY: Final = 16.0
 _KEEPS_UP: Final = 0.5  # part of the usual share
 _SELDOM: Final = 0.3  # a time of day at which a phase keeps up less often counts nothing
 _DIPS: Final = 0.05
-_STEADY_MS: Final = 6 * 3_600_000.0
+_STEADY_MS: Final = 8 * 3_600_000.0
 _UNSTEADY_MS: Final = 12 * 3_600_000.0
 _LONGEST_IDLE_MS: Final = 24 * 3_600_000.0  # idle for longer, a phase says nothing about what is usual
 _EIGHTH_MS: Final = 3 * 3_600_000.0
