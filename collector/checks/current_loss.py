@@ -6,12 +6,12 @@
 voltage is above 70 % every 断流 with load elsewhere is a 失流; between 60 and 70 % the voltage is what has to be looked
 at, and ``undervoltage`` and ``voltage_loss`` say so. So 断流 is folded in, and the figures carry both codes.
 
-An open current transformer and a removed link look like that; so does a shop at night whose only load hangs on
-one phase. Gates keep the shop out [OURS]: the phase has carried load before; the other phases carry at least
-half of what they usually do when this one carries load too; the condition holds for an hour and a half and three readings
-(the firmware's 60 s are one reading), longer on a phase that is unsteady or at hours at which it often carries nothing
-(``phase_usual``); and twice as long as the phase was ever seen idle and came back by itself. While the others
-carry little nothing is learnt from the phase, neither for nor against it.
+An open current transformer and a removed link look like that; so does a shop at night whose only load hangs on one
+phase. Gates keep the shop out [OURS]: the phase has carried load before; the other phases carry at least half of what
+they usually do when this one carries load too; the condition holds for an hour and a half and three readings (the
+firmware's 60 s are one reading), longer on a phase that is unsteady or at hours at which it often carries nothing
+(``phase_usual``); and twice as long as the phase was ever seen idle and came back by itself. While the others carry
+little nothing is learnt from the phase, neither for nor against it.
 """
 
 from __future__ import annotations

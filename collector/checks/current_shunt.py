@@ -6,9 +6,10 @@
 A jumper across the current terminals leaves a remainder, unlike an open transformer (``current_loss``). The share is
 held against what is usual for the phase, so that a phase that always carries twice the median is judged as well as
 one that carries half; one that never carried a fifth of it is a matter of wiring. More gates keep honest shops out:
-the others carry at least half of what they usually do (on a closed day ratios are those of fridges); the phase carries less than half of its own usual current (a big machine on the other two phases changes shares,
-too); what lies between the limits counts neither way; and on a phase on which one large device hangs, or at hours at which it
-often carries little, it takes longer (``phase_usual``), twice as long as it was ever seen low and came back.
+the others carry at least half of what they usually do (on a closed day ratios are those of fridges); the phase
+carries less than half of its own usual current (a big machine on the other two phases changes shares, too); what lies
+between the limits counts neither way; and on a phase on which one large device hangs, or at hours at which it often
+carries little, it takes longer (``phase_usual``), twice as long as it was ever seen low and came back.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 
 Inside an approved work order of the registry nothing is said, except of outages. An event is over in an instant; what
 matters is what the registers show before and after. So a finding that has no end of its own ends with the next reading
-of the import register, and carries both. Whether consumption drops in the weeks after is asked elsewhere.
+of the import register (as ``register_difference`` believes it), and carries both. Whether consumption drops in the weeks after is asked elsewhere.
 
 A strong magnetic field decides alone ("inspect"); everything else is what electricians do, and a person looks whether
 one was there. Cleared registers show themselves as ``register_fell``, too.
@@ -26,6 +26,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.engine.latch import LANE_FIELDS
 from collector.registry.registry import milliseconds
+from collector.store.table import Mask
 from metering.meter_event import MeterEvent
 
 _KINDS: Final[dict[MeterEvent, tuple[str, Severity]]] = {
@@ -43,56 +44,37 @@ _ENDS: Final = {
     MeterEvent.POWER_RESTORED: MeterEvent.POWER_FAILED,
 }
 _OPENED_AT: Final = LANE_FIELDS.index("opened_at")
-_BEFORE: Final = LANE_FIELDS.index("kwh")  # the register before the event
 
 
 class MeterLog:
     """Findings from the event logs of meters."""
 
     name = "meter_log"
-    fields = ("event_at", "register_at", "register_kwh")
+    fields = ("event_at",)
     lanes = tuple(kind for kind, _ in _KINDS.values())
     exact = True
 
     def concerns(self, frame: Frame) -> bool:
         """Frames with events, or with registers to show beside them."""
-        return bool(frame.meter_events) or REGISTER in frame.columns
+        return bool(frame.meter_events) or "import_kwh" in frame.columns
 
     def step(self, frame: Frame, fleet: Fleet, state: Pages) -> Step:
-        """Open and end findings; remember the last register."""
+        """Open and end findings."""
         change = Change()
-        register = frame.columns.get(REGISTER)
-        read = np.zeros(len(frame), np.bool_)
-        if register is not None:
-            read = ~(frame.at <= state.learnt("register_at")) & ~np.isnan(register)
-            every = bool(read.all())
-            change.learnt += [
-                (
-                    "register_at",
-                    slice(None),
-                    frame.at if every else np.where(read, frame.at, state.learnt("register_at")),
-                ),
-                (
-                    "register_kwh",
-                    slice(None),
-                    register if every else np.where(read, register, state.learnt("register_kwh")),
-                ),
-            ]
-        events = [(row, said) for row, said in frame.meter_events.items() if self._is_new(frame, state, row)]
-        rows = np.unique([*np.flatnonzero(state.at_work & read).tolist(), *(row for row, _ in events)]).astype(np.intp)
+        said = {row: events for row, events in frame.meter_events.items() if self._is_new(frame, state, row)}
+        waiting = np.flatnonzero(state.at_work & _read(frame)).tolist() if state.at_work.any() else []
+        rows = np.array(sorted({*said, *waiting}), np.intp)
         if not len(rows):
             return Step(change)
         lanes = state.lanes(rows)
         findings: list[Finding] = []
-        said = dict(events)
         for i, row in enumerate(rows.tolist()):
-            now_kwh = float(register[row]) if register is not None and read[row] else float("nan")
-            one = _OneMeter(frame, fleet, row, lanes[:, :, i], float(state.learnt("register_kwh")[row]), now_kwh)
+            one = _OneMeter(frame, fleet, row, lanes[:, :, i])
             findings += one.ended_by_reading()
             findings += one.said(said.get(row, ()))
-        times = [float(frame.at[row]) for row, _ in events]
-        if events:
-            change.learnt.append(("event_at", np.array([row for row, _ in events], np.intp), np.array(times)))
+        if said:
+            with_events = np.array(list(said), np.intp)
+            change.learnt.append(("event_at", with_events, frame.at[with_events]))
         change.rows, change.lanes = rows, lanes
         change.at_work = ~np.isnan(lanes[_OPENED_AT]).all(axis=0)
         return Step(change, tuple(findings))
@@ -102,21 +84,28 @@ class MeterLog:
         return not frame.at[row] <= state.learnt("event_at")[row]
 
 
+def _read(frame: Frame) -> Mask:
+    """Rows with a new reading of the import register."""
+    kwh = frame.columns.get("import_kwh")
+    return np.zeros(len(frame), np.bool_) if kwh is None else ~np.isnan(kwh)
+
+
 class _OneMeter:
     """The lanes of one meter, and what is read now."""
 
-    def __init__(self, frame: Frame, fleet: Fleet, row: int, lanes: Floats, before_kwh: float, now_kwh: float) -> None:
+    def __init__(self, frame: Frame, fleet: Fleet, row: int, lanes: Floats) -> None:
         self._row = row
         self._at = float(frame.at[row])
         self._meter = fleet.series[int(frame.slots[row])].meter
         self._fleet = fleet
         self._lanes = lanes  # changed in place
-        self._before_kwh = before_kwh
-        self._now_kwh = now_kwh
+        read = REGISTER in frame.columns and "import_kwh" in frame.columns
+        self._now_kwh = float(frame.columns[REGISTER][row]) if read else float("nan")
+        self._before_kwh = self._now_kwh - float(frame.columns["import_kwh"][row]) if read else float("nan")
 
     def ended_by_reading(self) -> Iterable[Finding]:
         """Findings that only waited for the registers after the event."""
-        if np.isnan(self._now_kwh):
+        if np.isnan(self._before_kwh):
             return
         for i, event in enumerate(_KINDS):
             opened_at = float(self._lanes[_OPENED_AT, i])
@@ -135,7 +124,6 @@ class _OneMeter:
                     yield self._finding(i, opened_at, self._at)
             elif not is_open and (event is MeterEvent.POWER_FAILED or not self._approved()):
                 self._lanes[_OPENED_AT, i] = self._at
-                self._lanes[_BEFORE, i] = self._before_kwh
                 yield self._finding(i, self._at, None)
 
     def _approved(self) -> bool:
@@ -144,15 +132,9 @@ class _OneMeter:
 
     def _finding(self, i: int, started_at: float, ended_at: float | None) -> Finding:
         kind, severity = list(_KINDS.values())[i]
-        before_kwh = float(self._lanes[_BEFORE, i])
-        readings = {}
-        if not np.isnan(before_kwh):
-            readings["register_before"] = before_kwh
+        readings = {"register_before": self._before_kwh, "register_after": self._now_kwh}
         if ended_at is not None:
-            if not np.isnan(self._now_kwh):
-                readings["register_after"] = self._now_kwh
             self._lanes[_OPENED_AT, i] = np.nan
-            self._lanes[_BEFORE, i] = np.nan
         return Finding(
             row=self._row,
             kind=kind,
@@ -162,7 +144,7 @@ class _OneMeter:
             at=self._at,
             severity=severity,
             score=0.9 if severity == "inspect" else 0.5,
-            readings=readings,
+            readings={name: value for name, value in readings.items() if not np.isnan(value)},
             limits={"events": 1.0},
             facts={"minutes": (self._at - started_at) / 60_000},
             ruled_out=() if kind == "outage" else ("approved_work_order",),

@@ -8,9 +8,9 @@ Some phases carry one large device, and some nothing at night: what would be a s
 those. So it is learnt, too, how often a phase *keeps up*, that is carries at least half of its usual share while the
 others are busy: over all, and for each eighth of the day (UTC). Time in which a condition holds counts as much as the
 phase usually keeps up at that time of day. A meter is *known* after 96 quarters under load, some days. From then on a
-condition has to hold for eight such hours, for twelve on a phase that fails to keep up in five of a hundred quarters, and
-for a multiple of the longest time that was seen and ended by itself. Before that there is little to hold it against:
-what is found then, by the shorter delay of the rule, is only to be looked at.  [OURS]
+condition has to hold for eight such hours, for twelve on a phase that fails to keep up in five of a hundred quarters,
+and for a multiple of the longest time that was seen and ended by itself. Before that there is little to hold it
+against: what is found then, by the shorter delay of the rule, is only to be looked at. [OURS]
 """
 
 from __future__ import annotations

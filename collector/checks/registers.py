@@ -199,15 +199,21 @@ class Registers(Rules):
             lower = np.flatnonzero(believed & (rise < -self._fell.kwh) & ~rebased)
             rebased[lower] = [self._explained(sight, pages, int(row), int(row)) for row in lower]
         anew = moves | rebased
-        still_kwh, still_readings = self._still(sight, pages, every)
-        change.learnt += [
-            ("read_at", every, np.where(read, sight.at, pages.learnt("read_at"))),
-            ("level_kwh", every, np.where(anew, register, level)),
-            ("moved_at", every, np.where(anew, sight.at, pages.learnt("moved_at"))),
-            ("still_kwh", every, np.where(anew, 0.0, still_kwh)),
-            ("still_readings", every, np.where(anew, 0.0, still_readings)),
-            ("step_kwh", every, np.where(moves & (rise > _LEAST_STEP_KWH), np.fmin(step, rise), step)),
-        ]
+        if anew.all():  # as nearly always where a reading is rarer than a step
+            news = (sight.at, register, sight.at, np.zeros(len(read)), np.zeros(len(read)))
+        else:
+            still_kwh, still_readings = self._still(sight, pages, every)
+            news = (
+                np.where(read, sight.at, pages.learnt("read_at")),
+                np.where(anew, register, level),
+                np.where(anew, sight.at, pages.learnt("moved_at")),
+                np.where(anew, 0.0, still_kwh),
+                np.where(anew, 0.0, still_readings),
+            )
+        change.learnt += [(name, every, values) for name, values in zip(self.fields[:-1], news, strict=True)]
+        smaller = moves & (rise > _LEAST_STEP_KWH) & ~(step <= rise)
+        if smaller.any():
+            change.learnt.append(("step_kwh", every, np.where(smaller, rise, step)))
 
     def _still(self, sight: Sight, pages: Pages, rows: Rows | slice) -> tuple[Floats, Floats]:
         """kWh and readings of power since the register last moved, this row included."""

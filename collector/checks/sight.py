@@ -156,7 +156,10 @@ class Sight:
     def _of(self, name: str, make: Callable[[Sight], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         found = self._known.get(name)
         if found is None:
-            found = make(self) if self._whole is None else self._whole._of(name, make).take(self._rows, axis=-1)  # noqa: SLF001
+            if self._whole is None or self._rows is None:
+                found = make(self)
+            else:
+                found = self._whole._of(name, make).take(self._rows, axis=-1)  # noqa: SLF001
             self._known[name] = found
         return found
 

@@ -1,8 +1,9 @@
-"""What is found depends on each meter's own rows, in their order: not on frames, periods, repetitions or other meters."""
+"""What is found depends on each meter's own rows, in their order: not on frames, periods, repetitions, other meters."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,21 @@ COLUMNS = [
 ]
 NAN = float("nan")
 STEP = 5
-SPANS = ("honest", "lost", "shunted", "dead", "low", "back", "idle", "unread", "fast", "still", "off")
+Three = list[float]
+PLUS = [1.0] * 3
+SHOWN: dict[str, Callable[[Three, Three], tuple[Three, Three, Three]]] = {  # span → voltages, currents, signs
+    "honest": lambda u, i: (u, i, PLUS),
+    "lost": lambda u, i: (u, [i[0], 0.0, i[2]], PLUS),
+    "shunted": lambda u, i: (u, [i[0], i[1], 0.1 * i[2]], PLUS),
+    "dead": lambda u, i: ([0.004 * one for one in u], [0.0 * one for one in i], PLUS),
+    "low": lambda u, i: ([150.0, u[1], u[2]], i, PLUS),
+    "back": lambda u, i: (u, i, [-1.0, 1.0, 1.0]),
+    "idle": lambda u, i: (u, [0.01 * one for one in i], PLUS),
+    "unread": lambda u, i: (u, i, PLUS),
+    "fast": lambda u, i: (u, [110.0, i[1], i[2]], PLUS),
+    "still": lambda u, i: (u, i, PLUS),
+    "off": lambda u, i: (u, i, PLUS),
+}
 
 
 @dataclass(frozen=True)
@@ -42,28 +57,13 @@ def rows_of(meter: int, rng: random.Random) -> list[Row]:
     """One meter's life: a few hours of honest load, then spans of anything."""
     found: list[Row] = []
     at, register = float(T0 + 7 * meter), 1000.0
-    spans = ["honest", *rng.choices(SPANS, k=6)]
+    spans = ["honest", *rng.choices(list(SHOWN), k=6)]
     for n, span in enumerate(spans):
         for _ in range(40 if n == 0 else rng.randint(5, 40)):
             at += STEP * MINUTE + rng.randint(-500, 500)
             voltage = [230.0] * 3
             current = [rng.uniform(4, 12) for _ in range(3)]
-            signs = [1.0] * 3
-            match span:
-                case "lost":
-                    current[1] = 0.0
-                case "shunted":
-                    current[2] *= 0.1
-                case "dead":
-                    voltage, current = [1.0] * 3, [0.0] * 3
-                case "low":
-                    voltage[0] = 150.0
-                case "back":
-                    signs[0] = -1.0
-                case "idle":
-                    current = [0.1] * 3
-                case "fast":
-                    current[0] = 110.0
+            voltage, current, signs = SHOWN[span](voltage, current)
             power = [0.95 * sign * u * i / 1000 for sign, u, i in zip(signs, voltage, current, strict=True)]
             register += 0.0 if span == "still" else max(sum(power), 0.0) * STEP / 60
             values = {"active_power": sum(power), "power_factor": 0.95, "active_energy_import": round(register, 2)}
