@@ -5,8 +5,9 @@
     outage                                                    停电 (3106)         power_failed … power_restored  [FW]
 
 Inside an approved work order of the registry nothing is said, except of outages. An event is over in an instant; what
-matters is what the registers show before and after. So a finding that has no end of its own ends with the next reading
-of the import register (as ``register_difference`` believes it), and carries both. Whether consumption drops in the weeks after is asked elsewhere.
+matters is what the registers show before and after. So a finding that has no end of its own ends with the next
+reading of the import register (as ``register_difference`` believes it), and carries both. Whether consumption drops
+in the weeks after is asked elsewhere.
 
 A strong magnetic field decides alone ("inspect"); everything else is what electricians do, and a person looks whether
 one was there. Cleared registers show themselves as ``register_fell``, too.
