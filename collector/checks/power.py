@@ -6,9 +6,10 @@
     demand_limit      需量超限 (3009)   demand > 1.2 × Imax × Un of all phases            recover: < 1.1            [FW]
 
 Base power is base current times nominal voltage. Reverse flow is not judged where generation is registered [FW]; of a
-meter that shows no powers of its phases the total is judged. Its gates are [OURS]: a quarter of an hour, because lifts
-and motors brake; and half of the phase's U·I, because a device between two phases (an old welder) turns the power of
-one of them slightly negative, and a current transformer put on backwards turns it round. Recover limits are [OURS].
+meter that shows no powers of its phases the total is judged, and a single phase by ``vector_share``. Its gates are
+[OURS]: a quarter of an hour, because lifts and motors brake; and half of the phase's U·I, because a device between
+two phases (an old welder) turns the power of one of them slightly negative, and a current transformer put on
+backwards turns it round. Recover limits are [OURS].
 
 A low power factor means little at little load (a standby supply is below 0.3 and honest), or where a roof supplies the
 power and the network the rest: it asks for a tenth of base power, no registered generation, and a quarter of an hour.
@@ -21,13 +22,15 @@ from typing import Final
 import numpy as np
 from pydantic import Field
 
+from collector.checks import vector_share
 from collector.checks.check import Energy
-from collector.checks.rules import PHASES, WHOLE, Rule, Rules, RuleSettings, Verdicts
+from collector.checks.rules import PHASES, WHOLE, Latched, Rule, Rules, RuleSettings, Verdicts
 from collector.checks.sight import Sight
-from collector.engine.book import Pages
+from collector.engine.book import Change, Pages
 from collector.engine.fleet import Floats
 from collector.engine.frame import Frame
 from collector.store.table import Mask, Rows
+from collector.tariff.calendar import BLOCK_MS
 from metering.settings import Duration
 
 _DEMANDS: Final = ("demand", "maximum_demand")
@@ -75,6 +78,7 @@ class Power(Rules):
     """Rules on power."""
 
     name = "power"
+    fields = vector_share.FIELDS
 
     def __init__(
         self,
@@ -121,11 +125,13 @@ class Power(Rules):
 
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """Power that flows back, too much of it, or hardly any of what is drawn."""
-        del pages
         frame, rated_kva, base_kw = sight.frame, _rated_kva(sight), _base_kw(sight)
         found = np.zeros(len(frame), np.bool_)
         if frame.phases("voltage") is not None and frame.phases("current") is not None:
             found |= sight.highest_v * sight.highest_a > (1000 * self._overload.maximum) * rated_kva
+            if "reactive_power" in frame.columns and "active_power" in frame.columns:
+                share, _ = vector_share.share_of(sight)
+                found |= share < pages.learnt("vector_share") - vector_share.FELL
         if frame.phases("active_power") is not None:
             one, two, three = sight.power
             found |= np.fmin(np.fmin(one, two), three) < -self._reverse.power * base_kw
@@ -141,10 +147,18 @@ class Power(Rules):
 
     def judge(self, near: Sight, rows: Rows, pages: Pages, verdicts: Verdicts) -> None:
         """All rules."""
-        del rows, pages
         rated_kva, base_kw, phases = _rated_kva(near), _base_kw(near), near.rating("phases")
         alone = near.rating("pv_kw") == 0
-        self._judge_reverse(near, base_kw, alone, verdicts)
+        lanes = self._judge_reverse(near, base_kw, alone, verdicts)
+        usual, quarters = (pages.learnt(name)[rows].astype(np.float64) for name in vector_share.FIELDS[1:])
+        by_total = vector_share.judge(near, usual, quarters)
+        unread = np.isnan(near.power) & alone
+        three = slice(lanes.start, lanes.start + 3)
+        np.copyto(verdicts.trigger[three], by_total.trigger, where=unread)
+        np.copyto(verdicts.clear[three], by_total.clear, where=unread)
+        np.copyto(verdicts.known[three], by_total.known, where=unread)
+        np.copyto(verdicts.missing_kw[three], by_total.missing_kw, where=unread)
+        np.copyto(verdicts.delay_ms[three], np.maximum(verdicts.delay_ms[three], vector_share.DELAY_MS), where=unread)
         phase_kva = near.voltage * near.current / 1000
         phase_kva = np.where(np.isnan(phase_kva), np.abs(near.power), phase_kva)
         over = self._overload
@@ -171,7 +185,7 @@ class Power(Rules):
             ~np.isnan(demand)[None],
         )
 
-    def _judge_reverse(self, near: Sight, base_kw: Floats, alone: Mask, verdicts: Verdicts) -> None:
+    def _judge_reverse(self, near: Sight, base_kw: Floats, alone: Mask, verdicts: Verdicts) -> slice:
         limits, total = self._reverse, near.column("active_power")
         phases = near.rating("phases")
         power = np.vstack([near.power, total])
@@ -185,6 +199,26 @@ class Power(Rules):
         lanes = verdicts.put("reverse_flow", trigger, power > floor, known)
         verdicts.missing_kw[lanes] = 2 * np.maximum(-power, 0.0)  # subtracted instead of added
         verdicts.score[lanes] = np.where(drawn > 0, 0.5 + 0.5 * -power / drawn, 0.7)
+        np.copyto(verdicts.score[lanes], 0.7, where=np.isnan(power))
+        return lanes
+
+    def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
+        """Once a quarter of an hour the usual vector share."""
+        if "reactive_power" not in sight.frame.columns or sight.frame.phases("current") is None:
+            return
+        due = ~(sight.at / BLOCK_MS < pages.learnt("vector_quarter") + 1.0)
+        if not due.any():
+            return
+        due &= sight.fresh & ~np.isnan(sight.column("reactive_power")) & ~np.isnan(sight.total_a)
+        rows = np.flatnonzero(due)
+        suspected = np.zeros(len(due), np.bool_)
+        if latched is not None:
+            suspected[latched.rows] = latched.advanced.at_work[self.slices["reverse_flow"]].any(axis=0)
+        near = sight.at_rows(rows)
+        usual, quarters = (pages.learnt(name)[rows].astype(np.float64) for name in vector_share.FIELDS[1:])
+        learnt = vector_share.learn(near, usual, quarters, ~suspected[rows])
+        values = (np.floor(near.at / BLOCK_MS), *learnt)
+        change.learnt += [(name, rows, value) for name, value in zip(vector_share.FIELDS, values, strict=True)]
 
     def facts(self, near: Sight, pages: Pages, kind: str, phase: int, i: int) -> dict[str, float | str]:
         """The power that the sentence names, and what it is held against."""
@@ -198,8 +232,13 @@ class Power(Rules):
             return {"factor": float(factor[i]), "apparent_kva": float(_apparent_kva(near, factor)[i])}
         if kind == "demand_limit":
             return {"demand_kw": float(_demand(near)[i]), "rated_kw": rated_kva * phases}
-        power = float(near.power[phase, i])
-        return {"power_kw": float(near.column("active_power")[i]) if np.isnan(power) else power}
+        power, total = float(near.power[phase, i]), float(near.column("active_power")[i])
+        if not np.isnan(power):
+            return {"power_kw": power, "by_zh": "", "by_en": ""}
+        if total < 0:
+            return {"power_kw": total, "by_zh": "", "by_en": ""}
+        worked_out = -float(near.voltage[phase, i] * near.current[phase, i] * near.power_factor[i]) / 1000
+        return {"power_kw": worked_out, "by_zh": "（由总功率推算）", "by_en": " (worked out from the totals)"}
 
     def energy(self, near: Sight, kind: str, phase: int, i: int, kwh: float) -> Energy:
         """What was counted backwards is known well."""

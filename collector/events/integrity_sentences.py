@@ -68,9 +68,9 @@ _OPENED: Final[Mapping[str, Pair]] = {
         "consumption may not be measured, about {kwh} kWh so far. The measurement needs inspection.",
     ),
     "reverse_flow": (
-        "电表 {meter}：自 {start} 起，{part_zh}功率为 {power_kw:.2f} kW（反向），而登记中没有发电设备。"
+        "电表 {meter}：自 {start} 起，{part_zh}功率为 {power_kw:.2f} kW（反向）{by_zh}，而登记中没有发电设备。"
         "电流接线可能接反，至今约 {kwh} kWh 可能少计。请安排计量检查。",
-        "Meter {meter}: since {start} {part_en} shows {power_kw:.2f} kW, that is power flowing back, though no generation "
+        "Meter {meter}: since {start} {part_en} shows {power_kw:.2f} kW{by_en}, that is power flowing back, though no generation "
         "is registered. A current connection may be reversed; about {kwh} kWh may not have been counted so far. "
         "The measurement needs inspection.",
     ),
