@@ -28,7 +28,10 @@ def event_of(finding: Finding, fleet: Fleet, slot: int, configuration: str) -> E
             "limits": _rounded(finding.limits),
             "configuration": configuration,
         },
-        "readings": [{"measured_at": iso(round(finding.at)), "values": _rounded(finding.readings)}],
+        "readings": [
+            {"measured_at": iso(round(at)), "values": _rounded(values)}
+            for at, values in (*finding.trail, (finding.at, finding.readings))
+        ],
         "figures": _rounded({k: v for k, v in finding.facts.items() if not isinstance(v, str)}),
         "ruled_out": list(finding.ruled_out),
         "kwh_at_stake": None

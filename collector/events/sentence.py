@@ -12,8 +12,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from collector.checks.check import Finding
+from collector.events.integrity_sentences import TEMPLATES as INTEGRITY
 
 _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
+    **INTEGRITY,
     "current_loss.opened": (
         "电表 {meter}：自 {start} 起，{part} 相电压正常（{voltage:.0f} V）但电流仅 {current_a:.2f} A，"
         "而其余两相平均 {others_a:.1f} A（平时约 {usual_others_a:.1f} A）。该相用电可能未被计量，"
@@ -147,6 +149,8 @@ def sentences(finding: Finding, meter: str, zone: ZoneInfo) -> dict[str, str]:
         **finding.facts,
         "meter": meter,
         "part": finding.part,
+        "part_zh": f"{finding.part} 相" if finding.part else "",
+        "part_en": f"phase {finding.part}" if finding.part else "the meter",
         "start": _local(finding.started_at, zone),
         "end": "" if finding.ended_at is None else _local(finding.ended_at, zone),
         "end_of_window": _local(finding.at, zone),
