@@ -200,8 +200,8 @@ class Current(Rules):
         suspected = np.zeros(len(sight.frame), np.bool_)
         if latched is not None:
             suspected[latched.rows] = latched.advanced.at_work[:_LEARNT_LANES].any(axis=0)
-        near = sight.at_rows(rows)
         whole = len(rows) == len(sight.frame)
+        near = sight if whole else sight.at_rows(rows)
         where: Rows | slice = slice(None) if whole else rows
         teaches = near.three_phase & ~suspected[rows]
         usual = phase_usual.usual_of(pages, where)
