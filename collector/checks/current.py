@@ -200,13 +200,13 @@ class Current(Rules):
         suspected = np.zeros(len(sight.frame), np.bool_)
         if latched is not None:
             suspected[latched.rows] = latched.advanced.at_work[:_LEARNT_LANES].any(axis=0)
-        near = sight.at_rows(rows)
         whole = len(rows) == len(sight.frame)
+        near = sight if whole else sight.at_rows(rows)
         where: Rows | slice = slice(None) if whole else rows
         teaches = near.three_phase & ~suspected[rows]
         usual = phase_usual.usual_of(pages, where)
         learnt = phase_usual.learn(near, usual, teaches)
-        change.learnt += [(name, where, values) for name, values in zip(phase_usual.FIELDS, learnt, strict=False)]
+        change.learnt.append((phase_usual.FIELDS[0], where, learnt))
         eighths = phase_usual.eighth_of(near.at)
         for eighth in np.unique(eighths).tolist():
             which = np.flatnonzero(eighths == eighth)
@@ -216,13 +216,10 @@ class Current(Rules):
             dips, kept = phase_usual.learn_steadiness(
                 some, learnt[3:6, which], usual.dips[:, which], kept, teaches[which]
             )
-            dip_names = [f"dips_l{phase}" for phase in (1, 2, 3)]
-            change.learnt += [(name, rows[which], values) for name, values in zip(dip_names, dips, strict=True)]
-            change.learnt += [(name, rows[which], values) for name, values in zip(names, kept, strict=True)]
+            some_rows: Rows | slice = slice(None) if whole and some is near else rows[which]
+            change.learnt += [("dips_l1", some_rows, dips), (names[0], some_rows, kept)]
         imbalance = current_imbalance.learn(near, _imbalance_of(pages, where), teaches)
-        change.learnt += [
-            (name, where, values) for name, values in zip(current_imbalance.FIELDS, imbalance, strict=True)
-        ]
+        change.learnt.append((current_imbalance.FIELDS[0], where, imbalance))
         change.learnt.append(("quarter", where, np.floor(near.at / BLOCK_MS)))
 
     def _note_relapse(self, pages: Pages, latched: Latched, change: Change) -> None:

@@ -8,7 +8,7 @@ at, and ``undervoltage`` and ``voltage_loss`` say so. So 断流 is folded in, an
 
 An open current transformer and a removed link look like that; so does a shop at night whose only load hangs on one
 phase. Gates keep the shop out [OURS]: the phase has carried load before; the other phases carry at least half of what
-they usually do when this one carries load too; the condition holds for an hour and a half and three readings (the
+they usually do when this one carries load too; the condition holds for an hour and three readings (the
 firmware's 60 s are one reading), longer on a phase that is unsteady or at hours at which it often carries nothing
 (``phase_usual``); and twice as long as the phase was ever seen idle and came back by itself. While the others carry
 little nothing is learnt from the phase, neither for nor against it.
@@ -37,7 +37,7 @@ class CurrentLossSettings(RuleSettings):
     load: float = Field(0.05, gt=0, description="Share of the base current that counts as load. [FW]")
     usual: float = Field(0.5, gt=0, description="Share of their usual current the other phases must carry. [OURS]")
     idle: float = Field(2.0, ge=0, description="Multiple of the longest idle time seen that it must last. [OURS]")
-    delay: Duration = Field(5400.0, ge=0, description="How long it must hold at least; the firmware says 60 s. [OURS]")
+    delay: Duration = Field(3600.0, ge=0, description="How long it must hold at least; the firmware says 60 s. [OURS]")
     readings: int = Field(3, ge=1, description="Readings that must agree. [OURS]")
     loaded_quarters: int = Field(
         5, ge=1, description="Quarters of an hour with load a phase must have had before. [OURS]"

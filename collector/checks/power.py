@@ -129,9 +129,10 @@ class Power(Rules):
         found = np.zeros(len(frame), np.bool_)
         if frame.phases("voltage") is not None and frame.phases("current") is not None:
             found |= sight.highest_v * sight.highest_a > (1000 * self._overload.maximum) * rated_kva
-            if "reactive_power" in frame.columns and "active_power" in frame.columns:
+            due = _due(sight, pages)
+            if due.any():
                 share, _ = vector_share.share_of(sight)
-                found |= share < pages.learnt("vector_share") - vector_share.FELL
+                found |= due & (share < pages.learnt("vector_share") - vector_share.FELL)
         if frame.phases("active_power") is not None:
             one, two, three = sight.power
             found |= np.fmin(np.fmin(one, two), three) < -self._reverse.power * base_kw
@@ -204,12 +205,9 @@ class Power(Rules):
 
     def remember(self, sight: Sight, pages: Pages, latched: Latched | None, change: Change) -> None:
         """Once a quarter of an hour the usual vector share."""
-        if "reactive_power" not in sight.frame.columns or sight.frame.phases("current") is None:
-            return
-        due = ~(sight.at / BLOCK_MS < pages.learnt("vector_quarter") + 1.0)
+        due = _due(sight, pages)
         if not due.any():
             return
-        due &= sight.fresh & ~np.isnan(sight.column("reactive_power")) & ~np.isnan(sight.total_a)
         rows = np.flatnonzero(due)
         suspected = np.zeros(len(due), np.bool_)
         if latched is not None:
@@ -244,6 +242,15 @@ class Power(Rules):
         """What was counted backwards is known well."""
         del near, kind, phase, i
         return Energy(0.95 * kwh, kwh, 1.05 * kwh)
+
+
+def _due(sight: Sight, pages: Pages) -> Mask:
+    """The first row with P, Q, U and I in each quarter of an hour: from then on a suspicion is judged at every row."""
+    found: Mask = ~(sight.at / BLOCK_MS < pages.learnt("vector_quarter") + 1.0)
+    if found.any():
+        read = sight.column("active_power") + sight.column("reactive_power") + sight.total_a
+        found &= sight.fresh & ~np.isnan(read)
+    return found
 
 
 def _base_kw(sight: Sight) -> Floats:

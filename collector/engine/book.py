@@ -29,7 +29,10 @@ _NONE: Final = -1
 
 @dataclass(slots=True)
 class Change:
-    """What a step wants to be remembered; nothing is until the engine applies it."""
+    """What a step wants to be remembered; nothing is until the engine applies it.
+
+    Learnt values are one a row, or a matrix for the named field and those after it.
+    """
 
     learnt: list[tuple[str, Rows | slice, npt.NDArray[Any]]] = field(default_factory=list)  # field, rows, values
     rows: Rows | None = None  # of the frame, for which ``lanes`` are new
@@ -138,11 +141,9 @@ class Book:
     def scatter(self, slots: Chosen, change: Change) -> None:
         """Apply what a step over these slots wants to be remembered."""
         for name, rows, values in change.learnt:
-            line = self.learnt[self.fields.index(name)]
-            if isinstance(rows, slice):
-                line[slots] = values
-            else:
-                line[_slots_of(slots, rows)] = values
+            first = self.fields.index(name)
+            lines = self.learnt[first : first + len(values)] if values.ndim > 1 else self.learnt[first]
+            lines[..., slots if isinstance(rows, slice) else _slots_of(slots, rows)] = values
         if change.rows is not None and change.lanes is not None and change.at_work is not None:
             self._keep(_slots_of(slots, change.rows), change.lanes.transpose(2, 0, 1), change.at_work)
             for row, trail in change.trails.items():
