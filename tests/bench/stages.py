@@ -26,19 +26,6 @@ from tests.bench.timing import Turn, nanoseconds, rates
 from tests.bench.usual import Reading, Rules, json_of, line_of
 
 EVALUATIONS: Final = {
-    "difference_import_kwh": 0,
-    "difference_export_kwh": 0,
-    "difference_import_kvarh": 0,
-    "read_count": 0,
-    "load_block": 0,
-    "energy_day": 0,
-    "export_day": 0,
-    "kvarh_day": 0,
-    "sliding_demand": 0,
-    "sliding_demand_day": 0,
-    "apparent_power": 0,
-    "temporary_capacity": 0,
-    "peak_kva_day": 0,
     "reading_order": 0,
     "energy_mismatch": 0,
     # voltage_loss, undervoltage, overvoltage and phase_loss on three phases; voltage_imbalance and outage
@@ -52,7 +39,11 @@ EVALUATIONS: Final = {
     "read_failure": 1,
     "meter_log": 0,
 }
-_SETTLEMENT: Final = {"energy_day", "capacity"}  # no rules: determinants, and blocks of a quarter of an hour
+_SETTLEMENT: Final = {  # no rules of single readings: determinants, and what is judged by quarters of an hour
+    *("difference_import_kwh", "difference_export_kwh", "difference_import_kvarh", "read_count", "load_block"),
+    *("energy_day", "export_day", "kvarh_day", "sliding_demand", "sliding_demand_day", "peak_kva_day"),
+    *("apparent_power", "capacity", "temporary_capacity"),
+}
 _PER_READING: Final = sum(EVALUATIONS.values())
 _ROUNDS_A_COMMIT: Final = 10
 _COMMITS_A_TURN: Final = 3

@@ -60,4 +60,4 @@ def test_every_rule_has_a_setting_of_its_name_and_every_setting_a_rule() -> None
     kinds = {lane.split()[0] for check in integrity_checks(limits) if check.name != "meter_log" for lane in check.lanes}
 
     assert kinds == set(ClassSettings.model_fields) - {"phases", "nominal_voltage_v", "trade"}
-    assert kinds == set(ChecksSettings.model_fields) - {"energy_mismatch", "capacity", "classes"}
+    assert kinds == set(ChecksSettings.model_fields) - {"energy_mismatch", "capacity", "suspicion", "classes"}
