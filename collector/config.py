@@ -22,6 +22,7 @@ from collector.checks.read_count import ReadCount
 from collector.checks.reading_order import ReadingOrder
 from collector.checks.register_day import COLUMN_OF, RegisterDay
 from collector.checks.register_difference import REGISTERS, RegisterDifference
+from collector.checks.register_jumped import RegisterJumped
 from collector.checks.sliding_demand import SlidingDemand
 from collector.checks.temporary_capacity import TemporaryCapacity
 from collector.days.closing import Closing
@@ -62,6 +63,7 @@ def all_checks(limits: ChecksSettings) -> tuple[Check | SparseCheck, ...]:
     return (
         *(RegisterDifference(register) for register in REGISTERS),
         ReadCount(),
+        RegisterJumped(),
         LoadBlock(),
         EnergyDay(),
         *(RegisterDay(register) for register in COLUMN_OF),

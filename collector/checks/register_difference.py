@@ -40,6 +40,8 @@ IMPORT: Final = Register("active_energy_import", "import_kwh", "import_since", "
 EXPORT: Final = Register("active_energy_export", "export_kwh", "export_since", "export_gap")
 KVARH: Final = Register("reactive_energy_import", "import_kvarh", "kvarh_since", "kvarh_gap")
 REGISTERS: Final = (IMPORT, EXPORT, KVARH)
+JUMP: Final = "import_jump_kwh"
+"""Column of frames in which a higher level of the import register was confirmed: by how much it jumped."""
 
 _MARGIN: Final = 1.2  # of the rating: meters carry short overloads  [OURS]
 _RESOLUTION_KWH: Final = 0.02  # two steps of a register with 0.01 kWh  [OURS]
@@ -73,6 +75,7 @@ class RegisterDifference:
         difference = reading - last
         carries_kw = _carries_kw(fleet, frame)
         bad = usable & ~first & _unbelievable(difference, elapsed, carries_kw)
+        jumped: Floats | None = None
         if not bad.any():  # as nearly always
             good = usable & ~first
             unknown = np.full(len(frame), np.nan)
@@ -84,7 +87,10 @@ class RegisterDifference:
             wrapped = _over_the_top(difference, last)
             rolled = confirmed & (difference < 0) & ~_unbelievable(wrapped, elapsed, carries_kw) & ~np.isnan(carries_kw)
             difference = np.where(rolled, wrapped, difference)
-            taken = usable & (~bad | confirmed | _exchanged(frame, fleet, bad, last_at))
+            exchanged = _exchanged(frame, fleet, bad, last_at)
+            taken = usable & (~bad | confirmed | exchanged)
+            up = confirmed & ~rolled & ~exchanged & (difference > 0)
+            jumped = np.where(up, difference, np.nan) if up.any() else None
             good = usable & ~first & (~bad | rolled)
             doubted = usable & ~taken
             register = np.stack(
@@ -103,6 +109,8 @@ class RegisterDifference:
             names.since: last_at if every else np.where(good, last_at, np.nan),
             names.gap: gap if every else np.where(good, gap, np.nan),
         }
+        if jumped is not None and names is IMPORT:
+            derived[JUMP] = jumped
         return Step(np.concatenate([register, learn(elapsed, state[4:], good)]), derived=derived)
 
 

@@ -84,6 +84,13 @@ _OPENED: Final[Mapping[str, Pair]] = {
         "Meter {meter}: since {start} the demand is {demand_kw:.1f} kW, above the {rated_kw:.1f} kW the meter is rated "
         "for. Someone should have a look.",
     ),
+    "register_jumped": (
+        "电表 {meter}：{start} 电能示数跳升 {jump_kwh:.1f} kWh（现为 {register_kwh:.1f} kWh），超过该表额定能力，且已由第二次读数确认。"
+        "跳升部分未计入电量。请安排计量检查。",
+        "Meter {meter}: at {start} the register jumped up by {jump_kwh:.1f} kWh (now {register_kwh:.1f} kWh), more than the "
+        "meter can carry, and a second reading confirms it. The jump is counted in no energy. The measurement needs "
+        "inspection.",
+    ),
     "register_fell": (
         "电表 {meter}：电能示数于 {start} 由 {before_kwh:.2f} kWh 降至 {after_kwh:.2f} kWh，且无换表登记。请安排计量检查。",
         "Meter {meter}: at {start} the energy register fell from {before_kwh:.2f} to {after_kwh:.2f} kWh, and no exchange "
@@ -155,6 +162,7 @@ _NAMES: Final[Mapping[str, Pair]] = {
     "reverse_flow": ("反向潮流", "the reverse flow"),
     "low_power_factor": ("功率因数过低", "the low power factor"),
     "demand_limit": ("需量超限", "the excess demand"),
+    "register_jumped": ("示数跳升", "a register that jumped"),
     "register_fell": ("示数下降", "the fall of the register"),
     "register_stopped": ("示数停走", "the standstill of the register"),
     "register_sum": ("示值不平", "the difference between total and tariff registers"),

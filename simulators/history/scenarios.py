@@ -33,8 +33,8 @@ class Scenario:
 _COVERS: Final = ("cover_opened", "terminal_cover_opened", "magnetic_field")
 _IMBALANCE: Final = ("current_imbalance", "severe_current_imbalance")
 _BESIDE_PV: Final = ("low_power_factor", *_IMBALANCE)  # what is left of a load that the sun nearly covers
-_POWERLESS: Final = ("outage", "phase_break", "undervoltage", "power_failed")
-_HEAVY: Final = ("over_capacity", "over_current", "overload", "demand_limit")
+_POWERLESS: Final = ("outage", "phase_loss", "undervoltage")
+_HEAVY: Final = ("over_capacity", "over_current", "overload")
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "h1": Scenario("falsification"),
@@ -45,15 +45,15 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "h6": Scenario("falsification"),
     "shunt_all_phases": Scenario("falsification"),
     "bypass": Scenario("electrical", ("current_shunt", "severe_current_imbalance")),
-    "current_loss": Scenario("electrical", ("current_loss", "current_break")),
+    "current_loss": Scenario("electrical", ("current_loss",)),
     "voltage_loss": Scenario("electrical", ("voltage_loss",)),
     "undervoltage": Scenario("electrical", ("undervoltage", "voltage_loss")),
-    "over_voltage": Scenario("electrical", ("over_voltage",)),
+    "over_voltage": Scenario("electrical", ("overvoltage",)),
     "reversed_ct": Scenario("electrical", ("reverse_flow",)),
     "slow_register": Scenario("electrical", ("energy_mismatch",)),
     "register_stopped": Scenario("electrical", ("register_stopped",)),
-    "register_jump": Scenario("electrical", ("register_jump", "energy_mismatch")),
-    "register_fall": Scenario("electrical", ("register_fall",)),
+    "register_jump": Scenario("electrical", ("energy_mismatch",)),
+    "register_fall": Scenario("electrical", ("register_fell",)),
     "current_imbalance": Scenario("electrical", _IMBALANCE),
     "over_current": Scenario("electrical", ("over_current", "overload"), _HEAVY),
     "low_power_factor": Scenario("electrical", ("low_power_factor",)),
