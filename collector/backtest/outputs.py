@@ -9,12 +9,12 @@ scores         meter_id, day, kind, score: ``falsification`` of every meter and 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeAlias
 
 from collector.days.days import Score
 from collector.engine.fleet import Fleet
@@ -23,6 +23,10 @@ from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, Table
 from metering.errors import StopAndFix
 
 _KEPT_MS: Final = 3 * 86_400_000  # a running day is stated again and again; after this it is final
+
+
+_Parts: TypeAlias = dict[tuple[str, ...], tuple[Table, int]]
+"""Columns → the table and the row in which they were last stated."""
 
 
 @dataclass(slots=True)
@@ -47,7 +51,8 @@ class Outputs:
         self._events = self._opened(events)
         self._determinants = self._table(determinants, ("meter_id", "day", *ENERGY_DAY_COLUMNS))
         self._scores = self._table(scores, ("meter_id", "day", "kind", "score"))
-        self._days: dict[tuple[int, int], Mapping[str, float | None]] = {}  # day start, slot → statement
+        self._days: dict[tuple[int, int], _Parts] = {}  # day start, slot → its last statement
+        self._latest = 0
         self._open: dict[str, _Open] = {}  # condition → what is open
         self.found: dict[str, int] = {}  # kind → how many were opened
 
@@ -73,13 +78,13 @@ class Outputs:
             return
         latest = 0
         for table in tables:
-            if table.measurement != ENERGY_DAY:
-                continue
-            columns = {column.name: _values(column) for column in table.columns}
-            for i, (slot, at) in enumerate(zip(table.rows.tolist(), table.at.tolist(), strict=True)):
-                self._days[at, slot] = {name: values[i] for name, values in columns.items()}
-                latest = max(latest, at)
-        self._write_days([key for key in self._days if key[0] < latest - _KEPT_MS])
+            if table.measurement == ENERGY_DAY:
+                names = tuple(column.name for column in table.columns)  # a row is stated in several parts
+                for row, key in enumerate(zip(table.at.tolist(), table.rows.tolist(), strict=True)):
+                    self._days.setdefault(key, {})[names] = table, row
+                latest = max(latest, int(table.at.max(initial=0)))
+        self._write_days([key for key in self._days if key[0] < latest - _KEPT_MS] if latest > self._latest else [])
+        self._latest = max(self._latest, latest)
 
     def finish(self, last_ms: int) -> None:
         """Write what is still open up to the last reading, and close the files."""
@@ -100,7 +105,7 @@ class Outputs:
     def _write_days(self, keys: list[tuple[int, int]]) -> None:
         for key in sorted(keys):
             start, slot = key
-            values = self._days.pop(key)
+            values = {name: value for part in self._days.pop(key).values() for name, value in _values(*part).items()}
             meter = self._fleet.series[slot].meter
             if self._determinants is not None:
                 day = _local(start, self._zone(meter)).isoformat()
@@ -127,10 +132,13 @@ class Outputs:
         return writer
 
 
-def _values(column: Any) -> list[float | None]:
-    values = column.integers / 10.0**column.decimals
-    valid = column.valid
-    return [v if valid is None or valid[i] else None for i, v in enumerate(values.tolist())]
+def _values(table: Table, row: int) -> dict[str, float]:
+    """One row of a table; what is unknown is left out."""
+    return {
+        column.name: int(column.integers[row]) / 10**column.decimals
+        for column in table.columns
+        if column.valid is None or column.valid[row]
+    }
 
 
 def _local(at_ms: int, zone: tzinfo) -> date:

@@ -176,7 +176,10 @@ class Book:
                 values = given[name][chosen]
                 some = ~np.isnan(values)  # a block of which one register came later keeps what it had
                 day.values[n, rows[some], at[some]] = values[some]
-        for slot, block in zip(slots.tolist(), blocks.tolist(), strict=True):
+        last = int(blocks.max())
+        for gateway in {self._fleet.series[slot].gateway for slot in slots[blocks == last].tolist()}:
+            day.passed[gateway] = max(day.passed.get(gateway, 0), last)
+        for slot, block in zip(slots[blocks != last].tolist(), blocks[blocks != last].tolist(), strict=True):
             gateway = self._fleet.series[slot].gateway
             day.passed[gateway] = max(day.passed.get(gateway, 0), int(block))
 
