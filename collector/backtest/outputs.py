@@ -18,7 +18,7 @@ from typing import IO, Any, Final, TypeAlias
 
 from collector.days.days import Score
 from collector.engine.fleet import Fleet
-from collector.events.event import Event
+from collector.events.event import Event, iso
 from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, Table
 from metering.errors import StopAndFix
 
@@ -109,7 +109,9 @@ class Outputs:
             meter = self._fleet.series[slot].meter
             if self._determinants is not None:
                 day = _local(start, self._zone(meter)).isoformat()
-                self._determinants.writerow([meter, day, *(values.get(name, "") for name in ENERGY_DAY_COLUMNS)])
+                self._determinants.writerow(
+                    [meter, day, *(_cell(name, values.get(name)) for name in ENERGY_DAY_COLUMNS)]
+                )
 
     def _zone(self, meter: str) -> tzinfo:
         site = self._fleet.registry.site_of(meter)
@@ -139,6 +141,12 @@ def _values(table: Table, row: int) -> dict[str, float]:
         for column in table.columns
         if column.valid is None or column.valid[row]
     }
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return iso(round(value)) if name.endswith("_at") else f"{value:.10g}"
 
 
 def _local(at_ms: int, zone: tzinfo) -> date:
