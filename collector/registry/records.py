@@ -48,7 +48,9 @@ class Meter(Settings):
     phases: Literal[1, 3] = Field(3, description="Phases of the connection.")
     nominal_voltage_v: float = Field(230.0, gt=0, description="Nominal phase voltage, V.")
     base_current_a: float = Field(5.0, gt=0, description="Base (reference) current, A, on the primary side.")
-    maximum_current_a: float = Field(60.0, gt=0, description="Maximum current, A, on the primary side.")
+    maximum_current_a: float | None = Field(
+        None, gt=0, description="Maximum current, A, primary side; without it no load and no jump is too high."
+    )
     contract_kva: float | None = Field(None, gt=0, description="Contracted capacity, kVA.")
     pv_kw: float = Field(0.0, ge=0, description="Registered generation (PV) behind the meter, kW; 0 = none.")
 

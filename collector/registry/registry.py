@@ -104,7 +104,7 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
             problems.append(loaded.problem(("meters", i, "site"), words["site"].format(meter.site)))
         if meter.feeder is not None and meter.feeder not in feeders:
             problems.append(loaded.problem(("meters", i, "feeder"), words["feeder"].format(meter.feeder)))
-        if meter.maximum_current_a < meter.base_current_a:
+        if meter.maximum_current_a is not None and meter.maximum_current_a < meter.base_current_a:
             problems.append(loaded.problem(("meters", i, "maximum_current_a"), words["currents"]))
     for i, tariff in enumerate(settings.tariffs):
         problems += [loaded.problem(("tariffs", i, *place), text) for place, text in mistakes(tariff, lang)]

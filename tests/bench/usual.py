@@ -130,7 +130,7 @@ class Rules:
     def _energy(self, reading: Reading, state: State, rating: Meter, elapsed: int) -> None:
         register = reading.active_energy_import
         used = register - state.kwh
-        carries = rating.maximum_current_a * rating.phases * rating.nominal_voltage_v * 0.0012
+        carries = (rating.maximum_current_a or math.inf) * rating.phases * rating.nominal_voltage_v * 0.0012
         if used < 0 or used > carries * elapsed / 3_600_000 + 0.02:
             if not state.doubted_at or register < state.doubted_kwh:
                 state.doubted_at, state.doubted_kwh = reading.measured_at, register
