@@ -57,5 +57,5 @@ def event_of(finding: Finding, fleet: Fleet, slot: int, configuration: str) -> E
 
 
 def _rounded(values: Any) -> dict[str, float]:
-    """Six significant decimals: the same text on every machine. What is unknown is left out: JSON has no word for it."""
+    """Six decimals: the same text on every machine. What is unknown is left out, JSON has no word for it."""
     return {name: round(float(value), 6) for name, value in values.items() if not isnan(value)}

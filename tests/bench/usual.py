@@ -9,6 +9,7 @@ write it; times are numbers already, and the model has one type a field.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo

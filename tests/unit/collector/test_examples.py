@@ -14,7 +14,12 @@ CONFIG = Path(__file__).parents[3] / "config"
 
 
 def test_the_collector_example_is_correct() -> None:
-    assert set(config.load(CONFIG / "collector.example.yaml").registry.meters) == {"shop-101", "shop-102", "workshop"}
+    assert set(config.load(CONFIG / "collector.example.yaml").registry.meters) == {
+        "line-1-master",
+        "shop-101",
+        "shop-102",
+        "workshop",
+    }
 
 
 def test_the_gateway_example_is_correct() -> None:
