@@ -9,7 +9,7 @@ scores         meter_id, day, kind, score: ``falsification`` of every meter and 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -49,7 +49,7 @@ class Outputs:
             self._determinants = self._table(determinants, ("meter_id", "day", *ENERGY_DAY_COLUMNS))
             self._scores = self._table(scores, ("meter_id", "day", "kind", "score"))
             self._stack = stack.pop_all()  # what is open stays open, as nothing went wrong
-        self._days: dict[tuple[int, int], Mapping[str, float | None]] = {}  # day start, slot → statement
+        self._days: dict[tuple[int, int], dict[str, float]] = {}  # day start, slot → statement
         self._open: dict[str, _Open] = {}  # condition → what is open
         self.found: dict[str, int] = {}  # kind → how many were opened
 
@@ -85,7 +85,8 @@ class Outputs:
                 continue
             columns = {column.name: _values(column) for column in table.columns}
             for i, (slot, at) in enumerate(zip(table.rows.tolist(), table.at.tolist(), strict=True)):
-                self._days[at, slot] = {name: values[i] for name, values in columns.items()}
+                said = {name: value for name, values in columns.items() if (value := values[i]) is not None}
+                self._days.setdefault((at, slot), {}).update(said)  # each check states its own columns
                 latest = max(latest, at)
         self._write_days([key for key in self._days if key[0] < latest - _KEPT_MS])
 
