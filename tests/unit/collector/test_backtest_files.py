@@ -307,8 +307,8 @@ BEFORE = f"{HEADER}\n2026-04-20T00:00:00Z,m-1,1,2,,\n2026-04-20T00:15:00Z,m-1,1,
     ],
     ids=[
         "empty", "header only", "no time column", "no meter column", "no quantity", "semicolons", "no CSV", "no meter",
-        "no time", "text as time", "two forms of time", "text as number", "short line", "microseconds", "quantity twice",
-        "meter twice", "latin",
+        "no time", "text as time", "two forms of time", "text as number", "short line", "microseconds",
+        "quantity twice", "meter twice", "latin",
     ],
 )  # fmt: skip
 def test_a_csv_that_cannot_be_used_is_one_clear_message(desk: Desk, content: str | bytes, said: str) -> None:
