@@ -278,8 +278,8 @@ def run_backtest(
     for line in (*summary.hints, *(f"switched off: {one}" for one in summary.switched_off)):
         typer.echo(line, err=True)
     if summary.unregistered:
-        names = ", ".join(summary.unregistered[:5])
-        typer.echo(f"{len(summary.unregistered)} meters are not registered and were not judged: {names} …", err=True)
+        names = ", ".join(summary.unregistered[:5]) + (" …" if len(summary.unregistered) > 5 else "")  # noqa: PLR2004
+        typer.echo(f"{len(summary.unregistered)} meters are not registered and were not judged: {names}", err=True)
     typer.echo(f"{summary.rows} readings of {summary.meters} meters, {summary.days} days")
     for kind, count in sorted(summary.found.items()):
         typer.echo(f"  {kind:24} {count}")

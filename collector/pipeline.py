@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from collector.days.day import encode_day
-from collector.days.days import Days
+from collector.days.days import TOUCHES, Days
 from collector.engine.checkpoint import Checkpoint, Outgoing, Progress, Refused
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, blocks_of
@@ -264,7 +264,9 @@ class Pipeline:
         whole = Outcome()
         for block in blocks:
             if not block.waves:
-                _note_late(progress.late, self._newest.oldest(block.slots, block.at.astype(np.float64)))
+                at = block.at.astype(np.float64)
+                _note_late(progress.late, self._newest.oldest(block.slots, at))
+                self._newest.take(block.slots, at)  # or what is newer than the last live reading is never judged
         for _, frame in frames:
             _note_late(progress.late, self._newest.take(frame.slots, frame.at))
             outcome = self._engine.process(frame)
@@ -272,7 +274,7 @@ class Pipeline:
             whole.tables += outcome.tables
             for one in outcome.switched:
                 log.error("check switched off", check=one.check, gateway=one.gateway, why=one.reason)
-        if whole.tables:
+        if whole.tables or whole.events:
             self._judge_days(whole, progress)
         return whole
 
@@ -283,7 +285,9 @@ class Pipeline:
             if table.measurement == LOAD_BLOCK
             for slot in np.unique(table.rows).tolist()
         }
+        ended |= {event.series.gateway for event in whole.events if event.kind in TOUCHES}
         judged = self._days.take(whole)
+        _note_late(progress.late, judged.missed)
         whole.events += judged.events
         if judged.scores:
             whole.tables.append(self._days.scores_table(judged.scores))

@@ -21,14 +21,16 @@ from collector.engine.fleet import Fleet
 from collector.engine.rows import ReadingRows
 from collector.events.event import Event, withdrawn
 from collector.feeds.statement import restated
-from collector.store.store import Queries, StoredReadings
+from collector.store.store import EnergyDayRow, EnergyMonthRow, Queries, StoredReadings
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
 from collector.tariff.calendar import BLOCK_MS
+from metering.meter_event import MeterEvent
 
 _CHUNK_MS: Final = 6 * 3_600_000
 _DAY_MS: Final = 86_400_000
 _LONGEST_MONTH_MS: Final = 32 * _DAY_MS
 _FOREVER_MS: Final = 9_000_000_000_000
+_OF_THE_LOG: Final = frozenset(event.value for event in MeterEvent)  # a store of readings does not hold a meter's log
 
 
 @dataclass(slots=True)
@@ -63,15 +65,17 @@ class Rejudging:
         engine = self._engine.fork()
         if start:
             engine.restore(gateway, start[1])
-        before = self._events_before(gateway, upto)
+        before, stated = self._events_before(gateway, upto), self._stated(upto)
         found = Rejudged(since=upto)
         outcome, last = Outcome(), upto
         # A state is kept every day: a gateway that has none is younger than that.
         first = upto + 1 if start else max(0, since - 2 * _DAY_MS)
+        kept = upto if start else first
         for at in range(first, until + 1, _CHUNK_MS):
             stored = self._queries.readings(gateway, at, min(at + _CHUNK_MS, until + 1))
-            if len(stored) and int(stored.at.min()) - (found.past[-1][1] if found.past else upto) >= _DAY_MS:
+            if len(stored) and last > upto and int(stored.at.min()) - kept >= _DAY_MS:
                 found.past.append((gateway, last, engine.snapshot(gateway)))
+                kept = last
             for frame in rows_of(engine.fleet, gateway, stored).frames():
                 one = engine.process(frame)
                 outcome.events += one.events
@@ -81,16 +85,21 @@ class Rejudging:
         for site in self._sites(gateway):
             self._days.reopen(site, upto)
         found.days = self._days.take(outcome)
-        found.tables = self._revised(outcome.tables, upto, until)
+        found.tables = self._revised(outcome.tables, stated, until)
         found.events = _differences(before, [*outcome.events, *found.days.events])
         return found
 
-    def _revised(self, tables: Sequence[Table], upto: int, until: int) -> list[Table]:
-        """The tables, with days and months as revisions of what the store says: those that differ, and no others."""
-        fleet = self._engine.fleet
+    def _stated(self, upto: int) -> tuple[list[EnergyDayRow], list[EnergyMonthRow]]:
+        """Days and months as the store says them."""
         since = max(0, upto - _LONGEST_MONTH_MS)
-        days = self._queries.energy(since, _FOREVER_MS)
-        months = self._queries.months(since, _FOREVER_MS)
+        return self._queries.energy(since, _FOREVER_MS), self._queries.months(since, _FOREVER_MS)
+
+    def _revised(
+        self, tables: Sequence[Table], stated: tuple[list[EnergyDayRow], list[EnergyMonthRow]], until: int
+    ) -> list[Table]:
+        """The tables, with days and months as revisions of what was stated: those that differ, and no others."""
+        fleet = self._engine.fleet
+        days, months = stated
 
         def day_is_over(series: Series, at: int) -> bool:
             return fleet.calendar_of(series.meter).day_of(at // BLOCK_MS).end * BLOCK_MS <= until
@@ -140,6 +149,9 @@ def _differences(before: Sequence[dict[str, Any]], after: Sequence[Event]) -> li
     gone = [
         body
         for name, body in known.items()
-        if name not in found and body["data"]["lifecycle"] == "opened" and body["data"]["condition"] not in back
+        if name not in found
+        and body["data"]["lifecycle"] == "opened"
+        and body["data"]["condition"] not in back
+        and body["data"]["kind"] not in _OF_THE_LOG
     ]
     return changed + [withdrawn(body) for body in gone]

@@ -18,12 +18,12 @@ from collector.backtest.spill import Spill
 from collector.config import Rules
 from collector.days.days import Days, Judged
 from collector.engine.engine import Engine, Outcome
+from metering.errors import StopAndFix
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, how much there is."""
 
 _UNREGISTERED: Final = "unregistered"
-_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class Wanted:
     events: Path | None
     determinants: Path | None = None
     scores: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path | None, Path | None, Path | None]:
+        """Events, determinants, scores."""
+        return self.events, self.determinants, self.scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +59,36 @@ def backtest(rules: Rules, readings: Path, wanted: Wanted, progress: Progress) -
     Raises:
         StopAndFix: the file of readings cannot be used, or a file cannot be written.
     """
+    try:
+        return _backtest(rules, readings, wanted, progress)
+    except OSError as error:
+        where = error.filename or tempfile.gettempdir()
+        raise StopAndFix(
+            f"{where}: {error.strerror} → the sorted readings need room in TMPDIR, the results in their folder"
+        ) from error
+
+
+def _backtest(rules: Rules, readings: Path, wanted: Wanted, progress: Progress) -> Summary:
     registry = rules.registry
-    zone = next((site.timezone for site in registry.sites.values()), "UTC")
-    source = ReadingsFile(readings, zone)
+    zones = {site.timezone for site in registry.sites.values()} or {"UTC"}
+    source = ReadingsFile(readings, zones.pop() if len(zones) == 1 else None)
+    if any(path is not None and path.exists() and path.samefile(readings) for path in wanted.paths):
+        raise StopAndFix(f"{readings}: this is the file of readings → write into another file")
     fleet = rules.fleet()
     engine = Engine(fleet, rules.checks(), rules.digest, "backtest")
     days = Days(fleet, rules.closing(), rules.digest)
-    outputs = Outputs(fleet, wanted.events, wanted.determinants, wanted.scores)
-    with tempfile.TemporaryDirectory(prefix="wattline-backtest-") as folder:
+    with (
+        Outputs(fleet, *wanted.paths) as outputs,
+        tempfile.TemporaryDirectory(prefix="wattline-backtest-") as folder,
+    ):
         spill = Spill(Path(folder), source.quantities)
         for batch, done in source.batches():
             spill.add(batch)
             progress("sorting readings", done, source.bytes)
         sites = {meter: site.id for meter in spill.meters if (site := registry.site_of(meter))}
         gateways = [sites.get(meter, _UNREGISTERED) for meter in spill.meters]
+        for meter in sorted(spill.meters):  # slots by name: the order of the file is seen in nothing that is written
+            fleet.slots(sites.get(meter, _UNREGISTERED), (meter,))
         hints = [*source.hints()]
         hints += [f"meter event {name} is unknown and is passed over" for name in spill.unknown_events()]
         switched: list[str] = []
@@ -81,7 +102,7 @@ def backtest(rules: Rules, readings: Path, wanted: Wanted, progress: Progress) -
                 last_ms = max(last_ms, int(frame.at.max()))
         progress("judging days", len(spill.days), len(spill.days))
         _take(Outcome(), days.finish(), outputs)
-    outputs.finish(last_ms)
+        outputs.finish(last_ms)
     return Summary(
         rows=spill.rows,
         meters=len(spill.meters),

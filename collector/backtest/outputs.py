@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Any, Final, Self, TypeAlias
 
 from collector.days.days import Score
 from collector.engine.fleet import Fleet
@@ -47,14 +47,22 @@ class Outputs:
             StopAndFix: a file cannot be written.
         """
         self._fleet = fleet
-        self._stack = ExitStack()
-        self._events = self._opened(events)
-        self._determinants = self._table(determinants, ("meter_id", "day", *ENERGY_DAY_COLUMNS))
-        self._scores = self._table(scores, ("meter_id", "day", "kind", "score"))
+        with ExitStack() as stack:
+            self._stack = stack
+            self._events = self._opened(events)
+            self._determinants = self._table(determinants, ("meter_id", "day", *ENERGY_DAY_COLUMNS))
+            self._scores = self._table(scores, ("meter_id", "day", "kind", "score"))
+            self._stack = stack.pop_all()  # what is open stays open, as nothing went wrong
         self._days: dict[tuple[int, int], _Parts] = {}  # day start, slot → its last statement
         self._latest = 0
         self._open: dict[str, _Open] = {}  # condition → what is open
         self.found: dict[str, int] = {}  # kind → how many were opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def events(self, events: Iterable[Event]) -> None:
         """Write events; remember what is open."""
@@ -87,11 +95,10 @@ class Outputs:
         self._latest = max(self._latest, latest)
 
     def finish(self, last_ms: int) -> None:
-        """Write what is still open up to the last reading, and close the files."""
+        """Write what is still open up to the last reading."""
         for one in self._open.values():
             self._score_days(one, last_ms)
         self._write_days(list(self._days))
-        self._stack.close()
 
     def _score_days(self, one: _Open, until: int) -> None:
         if self._scores is None:
@@ -123,7 +130,9 @@ class Outputs:
         try:
             return self._stack.enter_context(path.open("w", encoding="utf-8", newline=""))
         except OSError as error:
-            raise StopAndFix(f"{path}: cannot be written: {error}") from error
+            raise StopAndFix(
+                f"{path}: cannot be written: {error.strerror} → name a file in a folder that exists"
+            ) from error
 
     def _table(self, path: Path | None, header: Iterable[str]) -> Any:
         file = self._opened(path)

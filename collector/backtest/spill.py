@@ -2,7 +2,7 @@
 
 One file a UTC day; a reading is one row of float64: instant, meter, events, then its quantities. Within a day
 readings are put in order; of two for one meter and instant the later in the file fills in or corrects the earlier, as
-it would in the store.
+it would in the store; the events of both have happened.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Spill:
             gateways: the gateway of each of ``meters``.
         """
         path = self._file(day)
-        rows = _merged(np.fromfile(path).reshape(-1, self._columns))
+        rows = self._merged(np.fromfile(path).reshape(-1, self._columns))
         path.unlink()
         slot_of = np.array(
             [fleet.slots(gateway, (meter,))[0] for gateway, meter in zip(gateways, self.meters, strict=True)], np.intp
@@ -78,6 +78,21 @@ class Spill:
         columns = {name: rows[:, _FIRST + n] for n, name in enumerate(self._quantities)}
         quality = np.zeros(len(rows), np.uint32)
         yield from ReadingRows(slots, rows[:, _AT], quality, columns, self._events(rows[:, _EVENTS])).frames()
+
+    def _merged(self, rows: Floats) -> Floats:
+        """One row a meter and instant: what a later row gives takes the place of what an earlier one gave."""
+        order = np.lexsort((np.arange(len(rows)), rows[:, _AT], rows[:, _METER]))
+        rows = rows[order]
+        again = (np.diff(rows[:, _AT]) == 0) & (np.diff(rows[:, _METER]) == 0)
+        for i in np.flatnonzero(again).tolist():
+            later, earlier = rows[i + 1], rows[i]
+            later[_FIRST:] = np.where(np.isnan(later[_FIRST:]), earlier[_FIRST:], later[_FIRST:])
+            if earlier[_EVENTS] != later[_EVENTS]:  # an event is no value: another one does not correct it
+                both = dict.fromkeys(" ".join(self._said[int(one[_EVENTS])] for one in (earlier, later)).split())
+                later[_EVENTS] = self._event_number(" ".join(both))
+        keep = np.ones(len(rows), np.bool_)
+        keep[:-1] = ~again
+        return rows[keep]
 
     def _events(self, numbers: Floats) -> dict[int, tuple[MeterEvent, ...]]:
         known = {event.value: event for event in MeterEvent}
@@ -105,17 +120,3 @@ class Spill:
             self._number_of[said] = len(self._said)
             self._said.append(said)
         return self._number_of[said]
-
-
-def _merged(rows: Floats) -> Floats:
-    """One row a meter and instant: what a later row gives takes the place of what an earlier one gave."""
-    order = np.lexsort((np.arange(len(rows)), rows[:, _AT], rows[:, _METER]))
-    rows = rows[order]
-    again = (np.diff(rows[:, _AT]) == 0) & (np.diff(rows[:, _METER]) == 0)
-    for i in np.flatnonzero(again).tolist():
-        later, earlier = rows[i + 1], rows[i]
-        later[_FIRST:] = np.where(np.isnan(later[_FIRST:]), earlier[_FIRST:], later[_FIRST:])
-        later[_EVENTS] = later[_EVENTS] or earlier[_EVENTS]
-    keep = np.ones(len(rows), np.bool_)
-    keep[:-1] = ~again
-    return rows[keep]

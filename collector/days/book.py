@@ -2,8 +2,9 @@
 
 A day of a site is over when every gateway that reported something of it is three hours past it (a meter that missed
 the reading at midnight ends its last block with the next one), or when one of them is six hours past it: a gateway
-that is silent may not hold up the others. A block of a day that is over was spread over a gap, or late readings bring
-it, which put the day back (see ``Days``); else it is passed over. Event time only; a book knows no clock.
+that is silent may not hold up the others. A block of a day that is over is passed over; if it was measured (its
+gateway was away for longer), the gateway is named by ``missed``, to be judged again like one with late readings.
+Event time only; a book knows no clock.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from collector.days.day import QUARTERS, SiteDay
 from collector.engine.fleet import Fleet, Floats
-from collector.store.table import LOAD_BLOCK, Rows, Table
+from collector.store.table import LOAD_BLOCK, Ints, Mask, Rows, Table
 from collector.tariff.calendar import BLOCK_MS
 
 _LONGEST_BLOCKS: Final = 100  # of a local day, where clocks are put back
@@ -74,6 +75,7 @@ class Book:
         self._fleet = fleet
         self._open: dict[str, dict[int, _OpenDay]] = {}  # site → first block → day
         self._over: dict[str, int] = {}  # site → first block after the last day that is over
+        self._missed: dict[str, int] = {}  # gateway → ms: its oldest measured block of a day that is over
 
     def sites(self) -> list[str]:
         """The sites with a day under way."""
@@ -95,7 +97,10 @@ class Book:
             if name is None:  # a meter that is not registered
                 continue
             touched.add(name)
-            left = np.flatnonzero((calendars == calendar) & (blocks >= self._over.get(name, 0)))
+            own, over = calendars == calendar, blocks < self._over.get(name, 0)
+            if (own & over).any():
+                self._miss(table.rows, table.at, given, own & over)
+            left = np.flatnonzero(own & ~over)
             while len(left):
                 local = self._fleet.calendars[calendar].day_of(int(blocks[left[0]]))
                 inside = (blocks[left] >= local.first) & (blocks[left] < local.end)
@@ -105,6 +110,11 @@ class Book:
                 self._put(days[local.first], table.rows[left[inside]], blocks[left[inside]], given, left[inside])
                 left = left[~inside]
         return touched
+
+    def missed(self) -> dict[str, int]:
+        """The gateways whose measured blocks were passed over since this was asked last → the oldest instant, ms."""
+        missed, self._missed = self._missed, {}
+        return missed
 
     def over(self, site: str, *, finish: bool = False) -> Iterator[SiteDay]:
         """The days of a site that are over, oldest first; they leave the book."""
@@ -169,6 +179,13 @@ class Book:
         for slot in day.slots:
             back.passed[self._fleet.series[slot].gateway] = local.end + _AFTER_BLOCKS
 
+    def _miss(self, slots: Rows, at: Ints, given: dict[str, Floats], which: Mask) -> None:
+        nothing = np.zeros(len(slots))
+        covered, estimated = (np.nan_to_num(given.get(name, nothing)) for name in ("covered", "estimated"))
+        for row in np.flatnonzero(which & _is_measured(covered, estimated)).tolist():
+            gateway, instant = self._fleet.series[slots[row]].gateway, int(at[row])
+            self._missed[gateway] = min(self._missed.get(gateway, instant), instant)
+
     def _put(self, day: _OpenDay, slots: Rows, blocks: Rows, given: dict[str, Floats], chosen: Rows) -> None:
         rows, at = day.rows(slots), (blocks - day.first).astype(np.intp)
         for n, name in enumerate(_COLUMNS):
@@ -197,8 +214,13 @@ class Book:
             slots=tuple(day.slots[row] for row in order),
             imported=np.where(np.isnan(imported) & ~np.isnan(exported), 0.0, imported),
             exported=exported,
-            measured=(covered >= _MEASURED) & ~(estimated > 0),
+            measured=_is_measured(covered, estimated),
         )
+
+
+def _is_measured(covered: Floats, estimated: Floats) -> Mask:
+    measured: Mask = (covered >= _MEASURED) & ~(estimated > 0)
+    return measured
 
 
 def _on_the_clock(values: Floats, quarters: Rows) -> Floats:

@@ -72,7 +72,7 @@ class Closing:
             today: the day.
             touched: when covers were opened or magnets seen that day, meter → ms.
         """
-        past = past[-DAYS_LOOKED_AT:]
+        remembered, past = past, past[-DAYS_LOOKED_AT:]
         kind = self.day_class(today.site, today.day)
         history = self._history(past, today.meters, today.day)
         net = np.where(today.measured, today.net, np.nan)
@@ -80,7 +80,7 @@ class Closing:
         prepared = history.expected(kind), typical(net, trades)
         own = behaviour(net, today.measured, prepared[0], history, trades)
         changed = _changed(history, own)
-        balances = self._feeders.of(past, today, net, prepared, changed, self._prepare)
+        balances = self._feeders.of(remembered, today, net, prepared, changed, self._prepare)
         followed = _followed(past, touched, today)
         closure = np.array([self._registry.closed_on(meter, today.day) for meter in today.meters], np.bool_)
         oddness = np.where(closure | (kind == "festival"), 0.0, own.oddness)
@@ -117,7 +117,7 @@ class Closing:
 
     def _prepare(self, past: Sequence[ClosedDay], closed: ClosedDay) -> Prepared:
         """What a day of the past was compared with."""
-        history = self._history(past, closed.meters, closed.day)
+        history = self._history(past[-DAYS_LOOKED_AT:], closed.meters, closed.day)
         return history.expected(closed.kind), typical(closed.net.astype(np.float64), self._trades(closed.meters))
 
     def _history(self, past: Sequence[ClosedDay], meters: tuple[str, ...], day: date) -> History:
@@ -179,7 +179,7 @@ def _weights(meters: tuple[str, ...], balances: Balances, followed: Mapping[str,
 
 def _followed(past: Sequence[ClosedDay], touched: Mapping[str, int], today: SiteDay) -> dict[str, int]:
     before = past[-1].touched if past else {}
-    return {meter: at for meter, at in {**before, **touched}.items() if today.ends_at - at <= _FOLLOWED_MS}
+    return {meter: at for meter, at in sorted({**before, **touched}.items()) if today.ends_at - at <= _FOLLOWED_MS}
 
 
 def _last(rows: Floats) -> Floats:

@@ -68,10 +68,11 @@ def behaviour(net: Floats, measured: Mask, expected: Floats, history: History, t
         history: the closed days before.
         trades: trade of each meter as a number; peers share it.
     """
-    enough = (measured & ~np.isnan(net)).sum(axis=1) >= _FEWEST_QUARTERS
+    read = measured & ~np.isnan(net)
+    enough = read.sum(axis=1) >= _FEWEST_QUARTERS
     known = enough & ~np.isnan(expected).any(axis=1) & (expected.sum(axis=1) > 0)
-    counted = np.where(known[:, None], np.nan_to_num(net), 1.0)
     usual = np.where(known[:, None], expected, 1.0)
+    counted = np.where(known[:, None], _completed(net, read, usual), 1.0)
     ratio = np.log(np.maximum(counted.sum(axis=1), 1e-3) / np.maximum(usual.sum(axis=1), 1e-3))
     ratio = np.where(known, ratio, np.nan)
     spread, past_noise, past_zeros = _past(history)
@@ -86,6 +87,13 @@ def behaviour(net: Floats, measured: Mask, expected: Floats, history: History, t
         ]
     )
     return Behaviour(np.where(known, np.nan_to_num(strengths), 0.0), ratio, known)
+
+
+def _completed(net: Floats, read: Mask, usual: Floats) -> Floats:
+    """The day with quarters that were not read as they usually are, at the level of the others: a gap says nothing."""
+    before = np.where(read, usual, 0.0).sum(axis=1, keepdims=True)
+    level = np.where(read, net, 0.0).sum(axis=1, keepdims=True) / np.where(before > 0, before, 1.0)
+    return np.where(read, net, usual * np.where(before > 0, level, 1.0))
 
 
 def _past(history: History) -> tuple[Floats, Floats, Floats]:

@@ -23,8 +23,9 @@ from collector.store.table import Mask
 
 QUARTERS: Final = 96
 DAYS_LOOKED_AT: Final = 42
-DAYS_REMEMBERED: Final = 84
-"""Six weeks are looked at; as many more are kept, so that a day of six weeks ago can be judged again."""
+DAYS_REMEMBERED: Final = 98
+"""A day is compared with six weeks, and with fingerprints of two weeks that were compared with six weeks each; as many
+days are kept that a day of six weeks ago can be judged again as it was."""
 
 DayClass = Literal["workday", "saturday", "sunday", "holiday", "festival"]
 

@@ -44,7 +44,7 @@ class Score:
 
 class _Saved(msgspec.Struct, frozen=True):
     book: bytes
-    touched: dict[str, dict[str, int]]
+    touched: dict[str, dict[str, list[int]]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -58,6 +58,7 @@ class Judged:
     events: list[Event] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     closed: list[tuple[str, ClosedDay]] = field(default_factory=list)  # site, day
+    missed: dict[str, int] = field(default_factory=dict)  # gateway → ms: it has measured blocks of a day that is over
 
 
 class Days:
@@ -70,7 +71,8 @@ class Days:
         self._closing = closing
         self._configuration = configuration
         self._past: dict[str, list[ClosedDay]] = {}
-        self._touched: dict[str, dict[str, int]] = {}  # site → meter → ms
+        self._touched: dict[str, dict[str, list[int]]] = {}  # site → meter → ms
+        self._reopened: set[str] = set()  # sites
 
     def restore_past(self, site: str, past: Iterable[ClosedDay]) -> None:
         """Take up the closed days of a site, oldest first."""
@@ -81,7 +83,7 @@ class Days:
     def snapshot(self, gateway: str) -> bytes:
         """What a gateway's meters have of the days under way."""
         touched = {
-            site: {meter: at for meter, at in meters.items() if self._fleet.gateway_of(meter) == gateway}
+            site: {meter: instants for meter, instants in meters.items() if self._fleet.gateway_of(meter) == gateway}
             for site, meters in self._touched.items()
         }
         return _encode(_Saved(self.book.snapshot(gateway), {site: own for site, own in touched.items() if own}))
@@ -98,7 +100,8 @@ class Days:
             raise ValueError(f"no days under way: {error}") from error
         self.book.restore(gateway, saved.book)
         for site, meters in saved.touched.items():
-            self._touched.setdefault(site, {}).update(meters)
+            for meter, instants in meters.items():
+                self._note_touch(site, meter, instants)
 
     def reopen(self, site: str, since_ms: int) -> None:
         """Put back every closed day that was not over at ``since_ms``, to be judged again."""
@@ -106,25 +109,33 @@ class Days:
         first = calendar.day_of(since_ms // BLOCK_MS).date
         past = self._past.get(site, [])
         self._past[site] = [one for one in past if one.day < first]
+        self._reopened.add(site)
+        known = self._past[site][-1].touched if self._past[site] else {}
         self.book.over_until(site, calendar.day_on(first).first)
         for closed in past:
             if closed.day >= first:
                 blocks = calendar.day_on(closed.day)
                 self.book.reopen(_again(site, closed, blocks, self._fleet), blocks.first)
+                for meter, at in closed.touched.items():
+                    if known.get(meter) != at:
+                        self._note_touch(site, meter, [at])
         self._closing.forget()
 
     def take(self, outcome: Outcome) -> Judged:
         """Take what the engine measured; judge the days that are over."""
         judged = Judged()
         self._touch(outcome.events)
-        for site in {site for table in outcome.tables for site in self.book.add(table)}:
+        sites = {site for table in outcome.tables for site in self.book.add(table)}
+        judged.missed = self.book.missed()
+        for site in sorted(sites | self._reopened):
             self._close(site, self.book.over(site), judged)
+        self._reopened.clear()
         return judged
 
     def finish(self) -> Judged:
         """Judge the days under way as if they were over: no more readings will come."""
         judged = Judged()
-        for site in self.book.sites():
+        for site in sorted(self.book.sites()):
             self._close(site, self.book.over(site, finish=True), judged)
         return judged
 
@@ -137,8 +148,10 @@ class Days:
         past = self._past.setdefault(site, [])
         for day in days:
             touched = self._touched.get(site, {})
-            today = {meter: at for meter, at in touched.items() if at < day.ends_at}
-            self._touched[site] = {meter: at for meter, at in touched.items() if at >= day.ends_at}
+            before = {meter: [at for at in instants if at < day.ends_at] for meter, instants in touched.items()}
+            later = {meter: [at for at in instants if at >= day.ends_at] for meter, instants in touched.items()}
+            today = {meter: max(instants) for meter, instants in before.items() if instants}
+            self._touched[site] = {meter: instants for meter, instants in later.items() if instants}
             verdict = self._closing.close(past, day, today)
             past.append(verdict.closed)
             del past[:-DAYS_REMEMBERED]
@@ -167,7 +180,11 @@ class Days:
     def _touch(self, events: Iterable[Event]) -> None:
         for event in events:
             if event.kind in TOUCHES and event.lifecycle == "opened" and event.site is not None:
-                self._touched.setdefault(event.site, {})[event.series.meter] = event.at
+                self._note_touch(event.site, event.series.meter, [event.at])
+
+    def _note_touch(self, site: str, meter: str, instants: Iterable[int]) -> None:
+        known = self._touched.setdefault(site, {})
+        known[meter] = sorted({*known.get(meter, ()), *instants})
 
 
 def _again(site: str, closed: ClosedDay, local: LocalDay, fleet: Fleet) -> SiteDay:

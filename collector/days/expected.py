@@ -1,10 +1,11 @@
 """What a meter is expected to count on a day: the median of its clean days of the same class.
 
-    expected[m, q] = median over the last clean days of that class, at most eight weeks back     (robust, no fit)
+    expected[m, q] = median over the last clean days of that class, at most six weeks back     (robust, no fit)
 
 A day on which a meter was suspected teaches nothing (else the abnormal is learnt as normal), nor does a day before
-its tenant, contract or equipment changed. Holidays and festivals are classes of their own; where one was never
-seen, a holiday is expected to be a Sunday, and nothing is expected of a festival.
+its tenant, contract or equipment changed; what the balance said before that is nothing about the present either.
+Holidays and festivals are classes of their own; where one was never seen, a holiday is expected to be a Sunday, and
+nothing is expected of a festival.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class History:
             balance[i, known] = closed.balance[rows]
             ratio[i, known] = closed.log_ratio[rows]
             odd[i, known] = closed.odd_days[rows]
-            learns[i] &= np.array([start is None or closed.day >= start for start in since], np.bool_)
+            same = np.array([start is None or closed.day >= start for start in since], np.bool_)
+            learns[i] &= same
+            balance[i, ~same] = np.nan
         return cls(tuple(days), meters, net, learns, balance, ratio, odd)
 
     def expected(self, kind: DayClass) -> Floats:

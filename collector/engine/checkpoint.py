@@ -48,7 +48,7 @@ _SCHEMA: Final = (
 PAST_STATES: Final = 42
 """Days of engine state that are kept for each gateway: late readings of so long ago are judged."""
 
-_CLOSED_DAYS: Final = 84
+_CLOSED_DAYS: Final = 98  # as many as ``collector.days`` remembers
 
 
 @dataclass(frozen=True, slots=True)

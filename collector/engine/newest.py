@@ -31,7 +31,7 @@ class Newest:
         """Note readings; return the gateways that have late ones, with the oldest instant."""
         self._reach(slots)
         late = np.flatnonzero(at < self._at[slots])
-        self._at[slots] = np.maximum(self._at[slots], at)
+        np.maximum.at(self._at, slots, at)  # a backfill has a slot many times
         return self.oldest(slots[late], at[late])
 
     def oldest(self, slots: Rows, at: Floats) -> dict[str, int]:
