@@ -7,7 +7,6 @@ registry; what is unknown is NaN, and a comparison with NaN is false, so that no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from collector.registry.records import Meter
 from collector.registry.registry import Registry, milliseconds
 from collector.store.table import Rows, Series
-from collector.tariff.calendar import FLAT_ONLY, Calendar
+from collector.tariff.calendar import NO_SITE, Calendar, site_calendar
 from collector.tariff.periods import Tariff
 from collector.tariff.trade_window import NO_WINDOW, TRADES
 
@@ -47,14 +46,13 @@ class Fleet:
             KeyError: a site refers to a tariff that is not in ``tariffs``.
         """
         self.series: list[Series] = []
-        self.calendars: list[Calendar] = [Calendar(ZoneInfo("UTC"), FLAT_ONLY)]
+        self.calendars: list[Calendar] = [NO_SITE]
         self.registry = registry
         self.approvals: dict[int, list[Approved]] = {}
         self._calendar_of_site: dict[str, int] = {}
         for site in registry.sites.values():
             self._calendar_of_site[site.id] = len(self.calendars)
-            zone, holidays = ZoneInfo(site.timezone), frozenset(site.holidays)
-            self.calendars.append(Calendar(zone, tariffs[site.tariff], holidays, site.billing_day))
+            self.calendars.append(site_calendar(site, tariffs[site.tariff]))
         self.shared: list[str] = []  # meters that several gateways report: a name was given twice
         self._slots: dict[Series, int] = {}
         self._gateway_of: dict[str, str] = {}

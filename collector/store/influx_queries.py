@@ -12,7 +12,8 @@ from typing import Any
 
 from collector.errors import CannotStart
 from collector.store.influx_connection import InfluxConnection, InfluxSettings
-from collector.store.store import EnergyDayRow, Latest, LoadPoint
+from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK
 from metering.errors import BackOff
 
 _OK = 200
@@ -49,10 +50,23 @@ class InfluxQueries:
 
     def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
         """See ``Queries``."""
+        return [EnergyDayRow(*row) for row in self._determinants(ENERGY_DAY, since, until, meter)]
+
+    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
+        """See ``Queries``."""
+        return [EnergyMonthRow(*row) for row in self._determinants(ENERGY_MONTH, since, until, meter)]
+
+    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
+        """See ``Queries``."""
+        return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def _determinants(
+        self, measurement: str, since: int, until: int, meter: str | None
+    ) -> list[tuple[str, str, int, dict[str, float]]]:
         chosen = f" AND meter = {_text(meter)}" if meter else ""
-        series = self._ask(f"SELECT * FROM energy_day WHERE {_between(since, until)}{chosen} GROUP BY gateway, meter")  # noqa: S608
-        found = [EnergyDayRow(*row) for row in _rows_of_meters(series)]
-        return sorted(found, key=lambda one: (one.day_start, one.meter))
+        where = f"{_between(since, until)}{chosen}"
+        series = self._ask(f"SELECT * FROM {measurement} WHERE {where} GROUP BY gateway, meter")  # noqa: S608
+        return sorted(_rows_of_meters(series), key=lambda row: (row[2], row[1]))
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """See ``Queries``."""

@@ -1,8 +1,8 @@
 """The embedded store: SQLite in WAL mode, for demonstrations and small sites without a server.
 
-Same rows, same idempotency and same queries as on InfluxDB. Other processes may read while the collector
-writes. Views (``reading``, ``energy_day``) give every row its gateway and meter, so that ``sqlite3 readings.db``
-is enough to look around.
+Same rows, same idempotency and same queries as on InfluxDB. Other processes may read while the collector writes.
+Views (``reading``, ``load_block``, ``energy_day``, ``energy_month``) give every row its gateway and meter, so that
+``sqlite3 readings.db`` is enough to look around.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event
-from collector.store.store import EnergyDayRow, Latest, LoadPoint, Rejected
+from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint, Rejected
 from collector.store.table import (
     ENERGY_DAY,
     ENERGY_DAY_COLUMNS,
@@ -93,6 +93,7 @@ class SqliteStore:
             db.execute("PRAGMA synchronous=FULL")
             for statement in _schema():
                 db.execute(statement)
+            _widen(db)
             rows = db.execute("SELECT id, gateway, meter FROM series").fetchall()
         except (sqlite3.Error, OSError) as error:
             raise CannotStart(f"{self._path}: cannot be used as a store: {error}") from error
@@ -180,15 +181,27 @@ class SqliteQueries:
 
     def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
         """See ``Queries``."""
+        return [EnergyDayRow(*row) for row in self._determinants(ENERGY_DAY, since, until, meter)]
+
+    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
+        """See ``Queries``."""
+        return [EnergyMonthRow(*row) for row in self._determinants(ENERGY_MONTH, since, until, meter)]
+
+    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
+        """See ``Queries``."""
+        return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def _determinants(
+        self, measurement: str, since: int, until: int, meter: str | None
+    ) -> Iterator[tuple[str, str, int, dict[str, float]]]:
+        time = _TIME[measurement]
         rows = self._ask(
-            "SELECT * FROM energy_day WHERE day_start >= ? AND day_start < ? AND (? IS NULL OR meter = ?)"
-            " ORDER BY day_start, meter",
+            f"SELECT * FROM {measurement} WHERE {time} >= ? AND {time} < ? AND (? IS NULL OR meter = ?)"  # noqa: S608
+            f" ORDER BY {time}, meter",
             (since, until, meter, meter),
         )
-        return [
-            EnergyDayRow(row["gateway"], row["meter"], row["day_start"], _present(row, ENERGY_DAY_COLUMNS))
-            for row in rows
-        ]
+        for row in rows:
+            yield row["gateway"], row["meter"], row[time], _present(row, _COLUMNS[measurement])
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """See ``Queries``."""
@@ -228,11 +241,29 @@ def _schema() -> list[str]:
         statements += [
             f"CREATE TABLE IF NOT EXISTS {measurement}_row (series INTEGER NOT NULL, {time} INTEGER NOT NULL,"
             f" {numbers}, PRIMARY KEY (series, {time})) WITHOUT ROWID",
-            f"CREATE VIEW IF NOT EXISTS {measurement} AS SELECT s.gateway, s.meter, r.{time},"  # noqa: S608
-            f" {', '.join(f'r.{name}' for name in columns)}"
-            f" FROM {measurement}_row r JOIN series s ON s.id = r.series",
+            _view(measurement),
         ]
     return statements
+
+
+def _widen(db: sqlite3.Connection) -> None:
+    """Add the columns that a file of an earlier version lacks; a view shows what its table has."""
+    for measurement, columns in _COLUMNS.items():
+        have = {row[1] for row in db.execute(f"PRAGMA table_info({measurement}_row)")}
+        missing = [name for name in columns if name not in have]
+        for name in missing:
+            db.execute(f"ALTER TABLE {measurement}_row ADD COLUMN {name} REAL")
+        if missing:
+            db.execute(f"DROP VIEW {measurement}")
+            db.execute(_view(measurement))
+
+
+def _view(measurement: str) -> str:
+    columns = ", ".join(f"r.{name}" for name in (_TIME[measurement], *_COLUMNS[measurement]))
+    return (
+        f"CREATE VIEW IF NOT EXISTS {measurement} AS SELECT s.gateway, s.meter, {columns}"  # noqa: S608
+        f" FROM {measurement}_row r JOIN series s ON s.id = r.series"
+    )
 
 
 def _upsert(table: Table) -> str:

@@ -54,6 +54,26 @@ class EnergyDayRow:
     values: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class EnergyMonthRow:
+    """One row of ``energy_month``, with the same columns: a billing month as far as its days had ended."""
+
+    gateway: str
+    meter: str
+    month_start: int  # ms
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBlockRow:
+    """One row of ``load_block``; see ``collector.store.table.LOAD_BLOCK_COLUMNS``."""
+
+    gateway: str
+    meter: str
+    block_start: int  # ms
+    values: dict[str, float]
+
+
 class Store(Protocol):
     """Where readings, determinants and events are kept."""
 
@@ -87,6 +107,14 @@ class Queries(Protocol):
 
     def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
         """Energy by day and period of the days that start in ``since`` ≤ t < ``until`` (ms)."""
+        ...
+
+    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
+        """Energy by billing month of the months that start in ``since`` ≤ t < ``until`` (ms)."""
+        ...
+
+    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
+        """Energy by quarter of an hour of one meter in ``since`` ≤ t < ``until`` (ms)."""
         ...
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:

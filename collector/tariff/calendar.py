@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from collector.registry.records import Site
 from collector.tariff.periods import MINUTES_PER_BLOCK, Period, Tariff
 from collector.tariff.trade_window import TRADE_QUARTERS
 
@@ -111,6 +112,11 @@ class Calendar:
         return round(moment.timestamp() * 1000) // BLOCK_MS
 
 
+def site_calendar(site: Site, tariff: Tariff) -> Calendar:
+    """The calendar of a site."""
+    return Calendar(ZoneInfo(site.timezone), tariff, frozenset(site.holidays), site.billing_day)
+
+
 FLAT_ONLY: Final = Tariff.model_validate(
     {
         "id": "flat",
@@ -122,3 +128,6 @@ FLAT_ONLY: Final = Tariff.model_validate(
 """What holds for a meter that is not registered."""
 
 PERIOD_NAMES: Final = {Period.SHARP: "sharp", Period.PEAK: "peak", Period.FLAT: "flat", Period.VALLEY: "valley"}
+
+NO_SITE: Final = Calendar(ZoneInfo("UTC"), FLAT_ONLY)
+"""The calendar of meters that are not registered."""
