@@ -24,6 +24,7 @@ from collector.engine.checkpoint import Checkpoint, Outgoing, Refused
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, blocks_of
 from collector.events.event import Event
+from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -79,6 +80,7 @@ class Pipeline:
         topics: Topics,
         window: int,
         counters: Counters,
+        announcements: Announcements | None = None,
     ) -> None:
         """Put the rooms together; nothing runs yet."""
         self._intake = intake
@@ -91,6 +93,7 @@ class Pipeline:
         self._topics = topics
         self._window = window
         self._counters = counters
+        self._announcements = announcements
         self._stop = asyncio.Event()
         self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
         # What may be acknowledged: marks as they were committed, never as they stand in the middle of a commit.
@@ -124,9 +127,10 @@ class Pipeline:
         if outcome.tables or outcome.events:
             rejected += await self._write(outcome.tables, outcome.events)
         refused = admitted.refused + [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
-        await self._keep(admitted, outcome.events, refused)
+        announced = await self._announced(outcome)
+        await self._keep(admitted, outcome.events, announced, refused)
         await self._answer(admitted)
-        if outcome.events:
+        if outcome.events or announced:
             self._relay.wake()
         self._count(admitted, outcome, len(rejected))
 
@@ -228,7 +232,14 @@ class Pipeline:
                 log.error("check switched off", check=one.check, gateway=one.gateway, why=one.reason)
         return whole
 
-    async def _keep(self, admitted: Admitted, events: Sequence[Event], refused: Sequence[Refused]) -> None:
+    async def _announced(self, outcome: Outcome) -> list[Outgoing]:
+        if self._announcements is None:
+            return []
+        return await asyncio.to_thread(self._announcements.outgoing, outcome.events, outcome.tables)
+
+    async def _keep(
+        self, admitted: Admitted, events: Sequence[Event], announced: Sequence[Outgoing], refused: Sequence[Refused]
+    ) -> None:
         marks = [
             (gateway, epoch, mark)
             for gateway, epoch in admitted.advanced
@@ -236,10 +247,13 @@ class Pipeline:
         ]
         judged = dict.fromkeys(content.gateway for content in admitted.rounds)
         snapshots = {gateway: self._engine.snapshot(gateway) for gateway in judged}
-        outgoing = [Outgoing(one.id, self._topics.event(one.kind, one.series.meter), one.body()) for one in events]
+        bodies = [(one.id, one.body()) for one in events]
+        topics = [self._topics.event(one.kind, one.series.meter) for one in events]
+        outgoing = [Outgoing(name, topic, body) for topic, (name, body) in zip(topics, bodies, strict=True)]
+        outgoing += announced
         if marks or refused:
             await self._insist(
-                "state", lambda: asyncio.to_thread(self._checkpoint.commit, marks, snapshots, outgoing, refused)
+                "state", lambda: asyncio.to_thread(self._checkpoint.commit, marks, snapshots, outgoing, refused, bodies)
             )
         for gateway, epoch, mark in marks:
             self._committed[gateway, epoch] = mark.seq

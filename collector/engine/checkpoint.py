@@ -1,4 +1,4 @@
-"""One SQLite transaction a commit: sequence marks, engine state, events to relay, quarantine.
+"""One SQLite transaction a commit: sequence marks, engine state, events to relay, hash chain, quarantine.
 
 What is acknowledged to a gateway is what this file holds. WAL and synchronous=FULL: a commit that returned
 survives a power cut. One row a gateway in an ordinary rowid table, written once a commit however many of its rounds
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from collector.engine.chain_table import CHAIN_SCHEMA, append
 from collector.errors import CannotStart, StoreBusy
 from collector.ingest.sequence import Mark
 from metering.codec import epoch_text
@@ -33,6 +34,7 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS quarantine (n INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE,"
     " kind TEXT NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL,"
     " first_at INTEGER NOT NULL, times INTEGER NOT NULL)",
+    *CHAIN_SCHEMA,
 )
 
 
@@ -105,14 +107,15 @@ class Checkpoint:
         snapshots: Mapping[str, bytes],
         outgoing: Sequence[Outgoing] = (),
         refused: Sequence[Refused] = (),
+        chained: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Write everything or nothing.
+        """Write everything or nothing; ``chained`` are events (id, body) for the hash chain.
 
         Raises:
             StoreBusy: the disk is full or the file is locked; nothing was written.
         """
         with self._lock:
-            self._commit(marks, snapshots, outgoing, refused)
+            self._commit(marks, snapshots, outgoing, refused, chained)
 
     def _commit(
         self,
@@ -120,6 +123,7 @@ class Checkpoint:
         snapshots: Mapping[str, bytes],
         outgoing: Sequence[Outgoing],
         refused: Sequence[Refused],
+        chained: Sequence[tuple[str, str]],
     ) -> None:
         db = self._db
         try:
@@ -139,6 +143,7 @@ class Checkpoint:
                     "INSERT OR IGNORE INTO outbox (id, topic, body) VALUES (?, ?, ?)",
                     ((one.id, one.topic, one.body) for one in outgoing),
                 )
+                append(db, chained)
                 self._keep(refused)
                 db.execute("COMMIT")
             except BaseException:
