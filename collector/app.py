@@ -10,6 +10,7 @@ from importlib.metadata import version
 from collector.config import Configuration
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
+from collector.feeding import announcements_of, keep_feeds
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -53,6 +54,9 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     settings, counters = configuration.settings, Counters()
     program = version("wattline")
     engine = _engine(configuration, checkpoint, program)
+    announcements = await announcements_of(configuration, stop)
+    if announcements is None:
+        return
     sequence = Sequence()
     for gateway, epoch, mark in checkpoint.marks():
         sequence.restore(gateway, epoch, mark)
@@ -76,12 +80,14 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         topics=Topics(settings.mqtt.prefix),
         window=settings.window,
         counters=counters,
+        announcements=announcements,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
     receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]
     relaying = asyncio.create_task(relay.run(), name="outbox")
     reporting = asyncio.create_task(_report(counters, intake), name="report")
     committing = asyncio.create_task(pipeline.run(), name="pipeline")
+    feeding = asyncio.create_task(keep_feeds(configuration), name="feeds")
     asked_to_stop = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait([asked_to_stop, committing, relaying, *receiving], return_when=asyncio.FIRST_COMPLETED)
@@ -93,7 +99,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
             if task.done():
                 task.result()
     finally:
-        everything = (asked_to_stop, committing, relaying, reporting, *receiving)
+        everything = (asked_to_stop, committing, relaying, reporting, feeding, *receiving)
         for one in everything:
             one.cancel()
         await asyncio.gather(*everything, return_exceptions=True)

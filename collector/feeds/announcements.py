@@ -81,9 +81,7 @@ class Announcements:
         return [
             case_message(self._topics, case, "closed")
             for case in self._cases(meter, now)
-            if case.status == "ended"
-            and case.ends_at is not None
-            and since < case.ends_at + timedelta(seconds=1) <= now
+            if case.status == "ended" and case.ends_at is not None and since <= case.ends_at
         ]
 
     def _cases(self, meter: str, now: datetime) -> list[Case]:

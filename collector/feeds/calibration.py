@@ -1,8 +1,8 @@
 """How often a kind is right: verdicts against scores.
 
 A case counts for each kind it holds, with the highest score of that kind in it. Precision is confirmed / (confirmed +
-dismissed), with the 95 % interval of Wilson (1927), which stays honest for small numbers and for 0 and 1. With fewer than
-20 verdicts a figure is said to be too thin to act on [OURS].
+dismissed), with the 95 % interval of Wilson (1927), which stays honest for small numbers and for 0 and 1. With fewer
+than 20 verdicts a figure is said to be too thin to act on [OURS].
 """
 
 from __future__ import annotations
