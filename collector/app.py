@@ -8,14 +8,20 @@ import signal
 from importlib.metadata import version
 
 from collector.config import Configuration
+from collector.days.day import ClosedDay, decode_day
+from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
 from collector.feeding import announcements_of, keep_feeds
+from collector.engine.newest import Newest
 from collector.feeds.outbox import OutboxRelay
+from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence
 from collector.pipeline import Pipeline
+from collector.registry.approvals import Approvals
+from collector.rejudging import Rejudging
 from collector.signals import Counters
 from collector.store.store import Store
 from metering.control import Ack
@@ -53,10 +59,16 @@ async def serve(configuration: Configuration) -> None:
 async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Store, stop: asyncio.Event) -> None:
     settings, counters = configuration.settings, Counters()
     program = version("wattline")
-    engine = _engine(configuration, checkpoint, program)
-    announcements = await announcements_of(configuration, stop)
+    approvals = _approvals(configuration, checkpoint)
+    announcements = await announcements_of(configuration, approvals, stop)
     if announcements is None:
         return
+    engine = _engine(configuration, checkpoint, program, approvals)
+    newest = Newest(engine.fleet)
+    for gateway, snapshot in checkpoint.newest():
+        newest.restore(gateway, snapshot)
+    days = _days(configuration, checkpoint, engine)
+    desk = ApprovalDesk(approvals, checkpoint)
     sequence = Sequence()
     for gateway, epoch, mark in checkpoint.marks():
         sequence.restore(gateway, epoch, mark)
@@ -66,13 +78,19 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     def acks() -> list[tuple[str, Ack]]:
         return pipeline.acks() if pipeline else []
 
-    sources = {shard: MqttSource(settings.mqtt, shard, intake, acks, program) for shard in settings.shards}
+    sources = {
+        shard: MqttSource(settings.mqtt, shard, intake, acks, program, desk.offer if i == 0 else None)
+        for i, shard in enumerate(settings.shards)
+    }
     first = next(iter(sources.values()))
     relay = OutboxRelay(checkpoint, first.publish)
     pipeline = Pipeline(
         intake=intake,
         sequence=sequence,
         engine=engine,
+        days=days,
+        newest=newest,
+        rejudging=Rejudging(engine, days, checkpoint, configuration.queries()),
         store=store,
         checkpoint=checkpoint,
         sources=sources,
@@ -81,33 +99,44 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         window=settings.window,
         counters=counters,
         announcements=announcements,
+        changed_approvals=desk.changed,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
     receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]
     relaying = asyncio.create_task(relay.run(), name="outbox")
+    approving = asyncio.create_task(desk.run(), name="approvals")
     reporting = asyncio.create_task(_report(counters, intake), name="report")
     committing = asyncio.create_task(pipeline.run(), name="pipeline")
     feeding = asyncio.create_task(keep_feeds(configuration), name="feeds")
     asked_to_stop = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait([asked_to_stop, committing, relaying, *receiving], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [asked_to_stop, committing, relaying, approving, *receiving], return_when=asyncio.FIRST_COMPLETED
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(source.say_goodbye() for source in sources.values())), _GOODBYE_S)
         pipeline.stop()
         await committing
-        for task in (relaying, *receiving):  # a task that ended by itself ended by a bug: let it be seen
+        for task in (relaying, approving, *receiving):  # a task that ended by itself ended by a bug: let it be seen
             if task.done():
                 task.result()
     finally:
-        everything = (asked_to_stop, committing, relaying, reporting, feeding, *receiving)
+        everything = (asked_to_stop, committing, relaying, approving, reporting, feeding, *receiving)
         for one in everything:
             one.cancel()
         await asyncio.gather(*everything, return_exceptions=True)
     log.info("collector stopped", **counters.as_dict())
 
 
-def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) -> Engine:
-    fleet = configuration.rules.fleet()
+def _approvals(configuration: Configuration, checkpoint: Checkpoint) -> Approvals:
+    approvals = Approvals(configuration.registry, checkpoint.approvals())
+    for one in approvals.unreadable:
+        log.error("kept approvals are unreadable; they do not count", why=one)
+    return approvals
+
+
+def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str, approvals: Approvals) -> Engine:
+    fleet = configuration.rules.fleet(approvals)
     engine = Engine(fleet, configuration.rules.checks(), configuration.digest, program)
     for gateway, snapshot in checkpoint.snapshots():
         try:
@@ -118,6 +147,23 @@ def _engine(configuration: Configuration, checkpoint: Checkpoint, program: str) 
         if anew:
             log.warning("checks start anew because their state has changed", gateway=gateway, checks=list(anew))
     return engine
+
+
+def _days(configuration: Configuration, checkpoint: Checkpoint, engine: Engine) -> Days:
+    days = Days(engine.fleet, configuration.rules.closing(), configuration.digest)
+    try:
+        past: dict[str, list[ClosedDay]] = {}
+        for site, body in checkpoint.closed_days():
+            past.setdefault(site, []).append(decode_day(body))
+        for site, closed in past.items():
+            if site in configuration.registry.sites:
+                days.restore_past(site, closed)
+        for gateway, snapshot in checkpoint.open_days():
+            days.restore(gateway, snapshot)
+    except ValueError as error:
+        log.error("days of the past unreadable; what is usual is learnt anew", why=str(error))
+        return Days(engine.fleet, configuration.rules.closing(), configuration.digest)
+    return days
 
 
 async def _prepared(store: Store, stop: asyncio.Event) -> bool:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from collector import app as application
-from collector import quarantine
+from collector import determinants, quarantine
 from collector.backtest import backtest
 from collector.config import ChecksSettings, Configuration, load, load_rules
 from collector.engine.checkpoint import Checkpoint, read_sequence
@@ -138,31 +138,51 @@ def energy(
 ) -> None:
     """Energy by local day and tariff period 尖峰平谷 (kWh), with the highest 15-minute demand (kW)."""
     configuration = load(config, _language(lang))
-    rows = []
-    for one in configuration.queries().energy(*_span(configuration, since, until), meter):
-        site = configuration.registry.site_of(one.meter)
-        zone = ZoneInfo(site.timezone if site else "UTC")
-        values = dict(one.values)
-        demand_at = values.pop("maximum_demand_at", None)
-        rows.append(
-            {
-                "meter": one.meter,
-                "day": datetime.fromtimestamp(one.day_start / 1000, zone).date().isoformat(),
-                **{name: round(values.get(name, 0.0), 4) for name in ("sharp", "peak", "flat", "valley", "total")},
-                "estimated": round(values.get("estimated", 0.0), 4),
-                "maximum_demand_kw": values.get("maximum_demand"),
-                "maximum_demand_at": None if demand_at is None else iso(round(demand_at)),
-                "coverage": round(values.get("coverage", 0.0), 4),
-                "readings": round(values.get("readings", 0)),
-                "failures": round(values.get("failures", 0)),
-            }
-        )
-    _show(
-        rows,
-        ("meter", "day", "sharp", "peak", "flat", "valley", "total", "maximum_demand_kw", "coverage"),
-        as_json,
-        configuration,
+    rows = determinants.energy_rows(configuration, _span(configuration, since, until), meter)
+    shown = ("meter", "day", "sharp", "peak", "flat", "valley", "total", "maximum_demand_kw", "coverage")
+    _show(rows, shown, as_json, configuration)
+
+
+@query.command()
+def months(
+    meter: Meter = None,
+    config: ConfigPath = _DEFAULT_CONFIG,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Billing months that start in the span: energy, night share, power factor, demand; the running one too."""
+    configuration = load(config, _language(lang))
+    found = determinants.months(configuration, _span(configuration, since, until), meter)
+    rows = [one.model_dump(mode="json") for one in found]
+    shown = (
+        "meter",
+        "month",
+        "total_kwh",
+        "valley_kwh",
+        "night_share",
+        "power_factor",
+        "maximum_demand_kw",
+        "complete",
     )
+    _show(rows, (*shown, "running", "revision"), as_json, configuration)
+
+
+@query.command("load-blocks")
+def load_blocks(
+    meter: Annotated[str, typer.Argument(help="The meter.")],
+    config: ConfigPath = _DEFAULT_CONFIG,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Energy of one meter by quarters of an hour, from its registers (kWh, kvarh)."""
+    configuration = load(config, _language(lang))
+    rows = determinants.load_block_rows(configuration, meter, _span(configuration, since, until))
+    shown = ("at", "import_kwh", "export_kwh", "import_kvarh", "covered", "estimated")
+    _show(rows, shown, as_json, configuration)
 
 
 @query.command()

@@ -28,6 +28,7 @@ from collector.days.closing import Closing
 from collector.days.suspicion import SuspicionSettings
 from collector.engine.fleet import Fleet
 from collector.feeds.http.settings import HttpSettings, Token, read_tokens
+from collector.registry.approvals import Approvals
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
@@ -111,9 +112,9 @@ class Rules:
         """What judges the days of the sites."""
         return Closing(self.registry, self.limits.suspicion)
 
-    def fleet(self) -> Fleet:
+    def fleet(self, approvals: Approvals | None = None) -> Fleet:
         """No meter yet, with all that is known about those to come."""
-        return Fleet(self.registry, self.tariffs)
+        return Fleet(self.registry, self.tariffs, approvals)
 
 
 @dataclass(frozen=True, slots=True)

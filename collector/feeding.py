@@ -14,6 +14,7 @@ from collector.feeds.http.sources import Sources
 from collector.feeds.statement import Statements
 from collector.feeds.verdicts import Verdicts
 from collector.feeds.worklist import FAR_MS, Worklist
+from collector.registry.approvals import Approvals
 from metering.errors import StopAndFix
 from metering.log import log
 from metering.topics import Topics
@@ -24,12 +25,14 @@ _MONTHS_BACK: Final = 35
 _RETRY_S: Final = 2.0
 
 
-async def announcements_of(configuration: Configuration, stop: asyncio.Event) -> Announcements | None:
+async def announcements_of(
+    configuration: Configuration, approvals: Approvals, stop: asyncio.Event
+) -> Announcements | None:
     """The feeds over MQTT, with what the store holds; waits for a store that is away. ``None`` if asked to stop."""
     failing = False
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(_announcements, configuration)
+            return await asyncio.to_thread(_announcements, configuration, approvals)
         except StopAndFix as error:
             if not failing:
                 log.error("the store does not answer; trying on", why=str(error))
@@ -62,12 +65,13 @@ def sources_of(configuration: Configuration) -> Sources:
     )
 
 
-def _announcements(configuration: Configuration) -> Announcements:
+def _announcements(configuration: Configuration, approvals: Approvals) -> Announcements:
     registry, queries = configuration.registry, configuration.queries()
     found = Announcements(
         Topics(configuration.settings.mqtt.prefix),
         Statements(registry, configuration.rules.tariffs),
         registry,
+        approvals,
         Verdicts(configuration.state).all,
     )
     now = time.time_ns() // 1_000_000

@@ -3,9 +3,10 @@
     1  decode and sequence what arrived     duplicate → acknowledge again; hole → ask again;
                                             poison → quarantine, counted, acknowledged
     2  write the raw rows                   retried for ever; a line refused for ever → quarantine
-    3  judge them                           events, determinants, new state; determinants and events are stored
-    4  one transaction                      sequence marks, engine state, outbox, quarantine
+    3  judge them, then the days they end   events, determinants, new state; determinants and events are stored
+    4  one transaction                      sequence marks, state of engine and days, outbox, quarantine
     5  acknowledge, relay the outbox
+    6  when it is quiet                     gateways with late readings are judged again from the store
 
 A commit starts as soon as the one before is done: small and quick when it is quiet, large when it is busy. A crash
 anywhere replays from the gateways: rows overwrite themselves, events keep their ids, and what is committed twice is
@@ -20,19 +21,26 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from collector.engine.checkpoint import Checkpoint, Outgoing, Refused
+import numpy as np
+
+from collector.days.day import encode_day
+from collector.days.days import Days
+from collector.engine.checkpoint import Checkpoint, Outgoing, Progress, Refused
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, blocks_of
-from collector.events.event import Event
+from collector.engine.newest import Newest
+from collector.errors import CannotStart, StoreBusy
+from collector.events.event import Event, iso
 from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence as RoundSequence
 from collector.ingest.sequence import Verdict
+from collector.rejudging import Rejudged, Rejudging
 from collector.signals import Counters
 from collector.store.store import Rejected, Store
-from collector.store.table import Table
+from collector.store.table import LOAD_BLOCK, Table
 from metering.codec import Envelope, decode_body, epoch_text, read_envelope
 from metering.control import Ack
 from metering.errors import Alarm, BackOff, DecodeError
@@ -45,6 +53,9 @@ _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 15.0
 _ALARM_DELAY_S: Final = 10.0
 _ASK_AGAIN_S: Final = 2.0
+_STATE_EVERY_MS: Final = 86_400_000
+_LATE_WAITS_COMMITS: Final = 100  # for a quiet moment
+_FOREVER_MS: Final = 9_000_000_000_000
 
 Result = TypeVar("Result")
 
@@ -73,6 +84,9 @@ class Pipeline:
         intake: Intake,
         sequence: RoundSequence,
         engine: Engine,
+        days: Days,
+        newest: Newest,
+        rejudging: Rejudging,
         store: Store,
         checkpoint: Checkpoint,
         sources: Mapping[str, MqttSource],
@@ -80,12 +94,22 @@ class Pipeline:
         topics: Topics,
         window: int,
         counters: Counters,
+        changed_approvals: Callable[[], Sequence[str]] = list,
         announcements: Announcements | None = None,
     ) -> None:
-        """Put the rooms together; nothing runs yet."""
+        """Put the rooms together; nothing runs yet.
+
+        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last.
+        """
         self._intake = intake
         self._sequence = sequence
         self._engine = engine
+        self._days = days
+        self._newest = newest
+        self._rejudging = rejudging
+        self._late = checkpoint.late()
+        self._late_waits = 0
+        self._past: dict[str, int | None] = {}  # gateway → instant of the newest state that is kept
         self._store = store
         self._checkpoint = checkpoint
         self._sources = sources
@@ -93,6 +117,7 @@ class Pipeline:
         self._topics = topics
         self._window = window
         self._counters = counters
+        self._changed_approvals = changed_approvals
         self._announcements = announcements
         self._stop = asyncio.Event()
         self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
@@ -109,6 +134,7 @@ class Pipeline:
         try:
             while arrivals := await self._intake.take(_MESSAGES_PER_COMMIT, self._stop.is_set):
                 await self.commit(arrivals)
+                await self._judge_late()
         except Stopping:
             log.warning("stopped while the store was away; the gateways will send the last rounds again")
 
@@ -118,19 +144,23 @@ class Pipeline:
         Raises:
             Stopping: ``stop`` was called while the store was away; nothing was acknowledged.
         """
-        admitted = self._admit(arrivals)
         engine = self._engine
+        for meter in self._changed_approvals():
+            engine.fleet.approve(meter)
+        admitted = self._admit(arrivals)
         blocks = blocks_of(engine.fleet, admitted.rounds)
         self._warn_of_shared_names()
         rejected = await self._write([block.table(engine.fleet) for block in blocks], [])
-        outcome = self._judge(blocks)
+        progress = Progress(refused=admitted.refused)
+        self._keep_past(admitted, progress)
+        outcome = self._judge(blocks, progress)
         if outcome.tables or outcome.events:
             rejected += await self._write(outcome.tables, outcome.events)
-        refused = admitted.refused + [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
-        announced = await self._announced(outcome)
-        await self._keep(admitted, outcome.events, announced, refused)
+        progress.refused += [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
+        await self._announce(outcome.events, outcome.tables, progress)
+        await self._keep(admitted, progress)
         await self._answer(admitted)
-        if outcome.events or announced:
+        if progress.outgoing:
             self._relay.wake()
         self._count(admitted, outcome, len(rejected))
 
@@ -220,43 +250,121 @@ class Pipeline:
             return []
         return await self._insist("store", lambda: self._store.write(tables, events))
 
-    def _judge(self, blocks: Sequence[Block]) -> Outcome:
-        """Judge the frames of all blocks wave by wave: each gateway's rounds in their order."""
+    def _keep_past(self, admitted: Admitted, progress: Progress) -> None:
+        """Once a day of readings, keep a gateway's state as it was: late readings are judged from there."""
+        for gateway in dict.fromkeys(content.gateway for content in admitted.rounds):
+            newest = self._newest.of_gateway(gateway)
+            if newest is None:
+                continue
+            if gateway not in self._past:
+                self._past[gateway] = self._checkpoint.last_past_state(gateway)
+            last = self._past[gateway]
+            if last is None or newest - last >= _STATE_EVERY_MS:
+                progress.past.append((gateway, newest, self._engine.snapshot(gateway)))
+
+    def _judge(self, blocks: Sequence[Block], progress: Progress) -> Outcome:
+        """Judge the frames of all blocks wave by wave: each gateway's rounds in their order; then the days."""
         frames = sorted((pair for block in blocks for pair in block.frames()), key=lambda pair: pair[0])
         whole = Outcome()
+        for block in blocks:
+            if not block.waves:
+                _note_late(progress.late, self._newest.oldest(block.slots, block.at.astype(np.float64)))
         for _, frame in frames:
+            _note_late(progress.late, self._newest.take(frame.slots, frame.at))
             outcome = self._engine.process(frame)
             whole.events += outcome.events
             whole.tables += outcome.tables
             for one in outcome.switched:
                 log.error("check switched off", check=one.check, gateway=one.gateway, why=one.reason)
+        if whole.tables:
+            self._judge_days(whole, progress)
         return whole
 
-    async def _announced(self, outcome: Outcome) -> list[Outgoing]:
-        if self._announcements is None:
-            return []
-        return await asyncio.to_thread(self._announcements.outgoing, outcome.events, outcome.tables)
+    def _judge_days(self, whole: Outcome, progress: Progress) -> None:
+        ended = {
+            self._engine.fleet.series[slot].gateway
+            for table in whole.tables
+            if table.measurement == LOAD_BLOCK
+            for slot in np.unique(table.rows).tolist()
+        }
+        judged = self._days.take(whole)
+        whole.events += judged.events
+        if judged.scores:
+            whole.tables.append(self._days.scores_table(judged.scores))
+        progress.closed_days += [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
+        progress.open_days |= {gateway: self._days.snapshot(gateway) for gateway in ended}
 
-    async def _keep(
-        self, admitted: Admitted, events: Sequence[Event], announced: Sequence[Outgoing], refused: Sequence[Refused]
-    ) -> None:
-        marks = [
+    async def _keep(self, admitted: Admitted, progress: Progress) -> None:
+        progress.marks += [
             (gateway, epoch, mark)
             for gateway, epoch in admitted.advanced
             if (mark := self._sequence.mark(gateway, epoch)) is not None
         ]
-        judged = dict.fromkeys(content.gateway for content in admitted.rounds)
-        snapshots = {gateway: self._engine.snapshot(gateway) for gateway in judged}
-        bodies = [(one.id, one.body()) for one in events]
-        topics = [self._topics.event(one.kind, one.series.meter) for one in events]
-        outgoing = [Outgoing(name, topic, body) for topic, (name, body) in zip(topics, bodies, strict=True)]
-        outgoing += announced
-        if marks or refused:
-            await self._insist(
-                "state", lambda: asyncio.to_thread(self._checkpoint.commit, marks, snapshots, outgoing, refused, bodies)
-            )
-        for gateway, epoch, mark in marks:
+        for gateway in dict.fromkeys(content.gateway for content in admitted.rounds):
+            progress.snapshots[gateway] = self._engine.snapshot(gateway)
+            progress.newest[gateway] = self._newest.snapshot(gateway)
+        if progress:
+            await self._insist("state", lambda: asyncio.to_thread(self._checkpoint.commit, progress))
+        for gateway, epoch, mark in progress.marks:
             self._committed[gateway, epoch] = mark.seq
+        self._past |= {gateway: upto for gateway, upto, _ in progress.past}
+        _note_late(self._late, progress.late)
+
+    async def _announce(self, events: Sequence[Event], tables: Sequence[Table], progress: Progress) -> None:
+        """Put what is new into the outbox, and the events into the hash chain."""
+        progress.chained += [(one.id, one.body()) for one in events]
+        progress.outgoing += [
+            Outgoing(one.id, self._topics.event(one.kind, one.series.meter), one.body()) for one in events
+        ]
+        if self._announcements is not None:
+            progress.outgoing += await asyncio.to_thread(self._announcements.outgoing, events, tables)
+
+    # --- step 6 ---------------------------------------------------------------------------------
+
+    async def _judge_late(self) -> None:
+        """Judge gateways with late readings again once nothing waits, or has waited for long."""
+        self._late_waits = self._late_waits + 1 if self._late else 0
+        if not self._late or (len(self._intake) and self._late_waits < _LATE_WAITS_COMMITS):
+            return
+        self._late_waits = 0
+        for gateway, since in list(self._late.items()):
+            until = self._newest.of_gateway(gateway)
+            kept = self._checkpoint.past_state(gateway, since) or self._checkpoint.last_past_state(gateway) is None
+            if until is None or not kept:
+                log.error("readings came too late to be judged; they are stored", gateway=gateway, since=iso(since))
+                await self._insist_on(Progress(judged_again={gateway: _FOREVER_MS}))
+            else:
+                await self._judge_again(gateway, since, until)
+            del self._late[gateway]
+
+    async def _judge_again(self, gateway: str, since: int, until: int) -> None:
+        async def attempt() -> Rejudged:
+            try:
+                return await asyncio.to_thread(self._rejudging.run, gateway, since, until)
+            except CannotStart as error:
+                raise StoreBusy(str(error)) from error
+
+        found = await self._insist("store", attempt)
+        tables = list(found.tables)
+        if found.days.scores:
+            tables.append(self._days.scores_table(found.days.scores))
+        await self._write(tables, found.events)
+        progress = Progress(
+            snapshots={gateway: self._engine.snapshot(gateway)},
+            past=found.past,
+            open_days={gateway: self._days.snapshot(gateway)},
+            closed_days=[(site, one.day.isoformat(), encode_day(one)) for site, one in found.days.closed],
+            judged_again={gateway: found.since},
+        )
+        await self._announce(found.events, tables, progress)
+        await self._insist_on(progress)
+        self._past.pop(gateway, None)
+        self._relay.wake()
+        self._counters.judged_again += 1
+        log.info("late readings judged", gateway=gateway, since=iso(since), events=len(found.events))
+
+    async def _insist_on(self, progress: Progress) -> None:
+        await self._insist("state", lambda: asyncio.to_thread(self._checkpoint.commit, progress))
 
     async def _answer(self, admitted: Admitted) -> None:
         answers = admitted.repeat | admitted.missing | admitted.advanced
@@ -306,3 +414,8 @@ class Pipeline:
         counters.poison += sum(one.kind == "message" for one in admitted.refused)
         counters.rejected_lines += rejected
         counters.events += len(outcome.events)
+
+
+def _note_late(late: dict[str, int], more: Mapping[str, int]) -> None:
+    for gateway, since in more.items():
+        late[gateway] = min(late.get(gateway, since), since)

@@ -19,6 +19,7 @@ class Counters:
     rounds_lost: int = 0
     rows_lost: int = 0
     events: int = 0
+    judged_again: int = 0  # gateways with late readings
     store_retries: int = 0
     connections: int = 0
 

@@ -9,6 +9,7 @@
     <prefix>/v1/events/<kind>/<meter>            collector → consumers: CloudEvents
     <prefix>/v1/feed/pricing/<meter>             collector → pricing: a day or month that is final or revised
     <prefix>/v1/feed/inspection/<meter>          collector → inspection: a case and what became of it
+    <prefix>/v1/registry/approvals/<meter>       utility → collector: retained, temporary capacity of a meter
 
 The shard stands before the gateway so that a collector subscribes to its own shards only. A topic holds
 no name of a customer: gateways and meters are technical identifiers.
@@ -62,6 +63,16 @@ class Topics:
     def feed(self, name: str, meter: str) -> str:
         """Topic of a feed about one meter: ``pricing`` or ``inspection``."""
         return f"{self.prefix}/v1/feed/{name}/{meter}"
+
+    def approvals(self, meter: str) -> str:
+        """Topic of the temporary capacity of one meter; ``+`` is allowed as meter in a subscription."""
+        return f"{self.prefix}/v1/registry/approvals/{meter}"
+
+    def parse_approvals(self, topic: str) -> str | None:
+        """The meter of a topic of approvals; ``None`` if it is not one of ours."""
+        head = self.approvals("")
+        meter = topic[len(head) :]
+        return meter if topic.startswith(head) and IDENTIFIER.fullmatch(meter) else None
 
     def parse_up(self, topic: str) -> UpTopic | None:
         """Take a topic under ``up`` apart; ``None`` if it is not one of ours."""

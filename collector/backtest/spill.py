@@ -2,7 +2,7 @@
 
 One file a UTC day; a reading is one row of float64: instant, meter, events, then its quantities. Within a day
 readings are put in order; of two for one meter and instant the later in the file fills in or corrects the earlier, as
-it would in the store. What comes out is cut into frames in which no meter occurs twice.
+it would in the store.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from collector.backtest.readings import Batch
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
-from collector.store.table import Rows
+from collector.engine.rows import ReadingRows
 from metering.meter_event import MeterEvent
 
 _DAY_MS: Final = 86_400_000
@@ -75,18 +75,9 @@ class Spill:
             [fleet.slots(gateway, (meter,))[0] for gateway, meter in zip(gateways, self.meters, strict=True)], np.intp
         )
         slots = slot_of[rows[:, _METER].astype(np.intp)]
-        order = np.lexsort((slots, rows[:, _AT]))
-        rows, slots = rows[order], slots[order]
-        for start, stop in _cuts(slots):
-            at = np.argsort(slots[start:stop]) + start
-            yield Frame(
-                slots[at],
-                rows[at, _AT],
-                np.zeros(len(at), np.uint32),
-                0,
-                {name: np.ascontiguousarray(rows[at, _FIRST + n]) for n, name in enumerate(self._quantities)},
-                meter_events=self._events(rows[at, _EVENTS]),
-            )
+        columns = {name: rows[:, _FIRST + n] for n, name in enumerate(self._quantities)}
+        quality = np.zeros(len(rows), np.uint32)
+        yield from ReadingRows(slots, rows[:, _AT], quality, columns, self._events(rows[:, _EVENTS])).frames()
 
     def _events(self, numbers: Floats) -> dict[int, tuple[MeterEvent, ...]]:
         known = {event.value: event for event in MeterEvent}
@@ -128,17 +119,3 @@ def _merged(rows: Floats) -> Floats:
     keep = np.ones(len(rows), np.bool_)
     keep[:-1] = ~again
     return rows[keep]
-
-
-def _cuts(slots: Rows) -> Iterator[tuple[int, int]]:
-    """Runs of rows in which no slot occurs twice, as long as they can be."""
-    previous = np.full(len(slots), -1, np.intp)
-    order = np.lexsort((np.arange(len(slots)), slots))
-    same = np.flatnonzero(np.diff(slots[order]) == 0)
-    previous[order[same + 1]] = order[same]
-    nearest = np.maximum.accumulate(previous)  # a run from ``start`` ends where this reaches ``start``
-    start = 0
-    while start < len(slots):
-        stop = max(int(np.searchsorted(nearest, start, side="left")), start + 1)
-        yield start, stop
-        start = stop

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from collector.days import feeder_excess, suspicion
 from collector.days.book import Book
 from collector.days.closing import Closing, Verdict
 from collector.days.day import DAYS_REMEMBERED, ClosedDay, SiteDay
@@ -25,6 +26,7 @@ from collector.store.table import SUSPICION, Table, scaled
 from collector.tariff.calendar import BLOCK_MS, LocalDay
 
 FALSIFICATION: Final = "falsification"
+DAY_KINDS: Final = frozenset({suspicion.KIND, feeder_excess.KIND})
 TOUCHES: Final = frozenset({"cover_opened", "terminal_cover_opened", "magnetic_field"})
 
 

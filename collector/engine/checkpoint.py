@@ -1,4 +1,6 @@
-"""One SQLite transaction a commit: sequence marks, engine state, events to relay, hash chain, quarantine.
+"""One SQLite transaction a commit: sequence marks, engine state, events, hash chain, quarantine.
+
+The approvals that arrive at run time are kept here too, each list by a transaction of its own.
 
 What is acknowledged to a gateway is what this file holds. WAL and synchronous=FULL: a commit that returned
 survives a power cut. One row a gateway in an ordinary rowid table, written once a commit however many of its rounds
@@ -11,9 +13,9 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,8 +36,21 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS quarantine (n INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE,"
     " kind TEXT NOT NULL, origin TEXT NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL,"
     " first_at INTEGER NOT NULL, times INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS newest (gateway TEXT NOT NULL UNIQUE, snapshot BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS past_state (gateway TEXT NOT NULL, upto INTEGER NOT NULL, snapshot BLOB NOT NULL,"
+    " UNIQUE (gateway, upto))",
+    "CREATE TABLE IF NOT EXISTS open_days (gateway TEXT NOT NULL UNIQUE, snapshot BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS closed_day (site TEXT NOT NULL, day TEXT NOT NULL, body BLOB NOT NULL,"
+    " UNIQUE (site, day))",
+    "CREATE TABLE IF NOT EXISTS late (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS approval (meter TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
     *CHAIN_SCHEMA,
 )
+
+PAST_STATES: Final = 42
+"""Days of engine state that are kept for each gateway: late readings of so long ago are judged."""
+
+_CLOSED_DAYS: Final = 84
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,26 @@ class Quarantined:
     refused: Refused
     first_at: int  # ms
     times: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one commit keeps, all of it or nothing."""
+
+    marks: list[tuple[str, int, Mark]] = field(default_factory=list)  # gateway, epoch, mark
+    snapshots: dict[str, bytes] = field(default_factory=dict)  # gateway → engine state
+    newest: dict[str, bytes] = field(default_factory=dict)  # gateway → newest reading of each meter
+    past: list[tuple[str, int, bytes]] = field(default_factory=list)  # gateway, ms of its last reading, state
+    open_days: dict[str, bytes] = field(default_factory=dict)  # gateway → days under way
+    closed_days: list[tuple[str, str, bytes]] = field(default_factory=list)  # site, day, closed day
+    late: dict[str, int] = field(default_factory=dict)  # gateway → since when it has to be judged again
+    judged_again: dict[str, int] = field(default_factory=dict)  # gateway → since when it was
+    outgoing: list[Outgoing] = field(default_factory=list)
+    chained: list[tuple[str, str]] = field(default_factory=list)  # events for the hash chain: id, body
+    refused: list[Refused] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, one.name) for one in fields(self))
 
 
 class Checkpoint:
@@ -101,55 +136,123 @@ class Checkpoint:
         """Engine state by gateway."""
         return self._db.execute("SELECT gateway, snapshot FROM state").fetchall()
 
-    def commit(
-        self,
-        marks: Iterable[tuple[str, int, Mark]],
-        snapshots: Mapping[str, bytes],
-        outgoing: Sequence[Outgoing] = (),
-        refused: Sequence[Refused] = (),
-        chained: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        """Write everything or nothing; ``chained`` are events (id, body) for the hash chain.
+    def commit(self, progress: Progress) -> None:
+        """Write everything or nothing.
 
         Raises:
             StoreBusy: the disk is full or the file is locked; nothing was written.
         """
         with self._lock:
-            self._commit(marks, snapshots, outgoing, refused, chained)
-
-    def _commit(
-        self,
-        marks: Iterable[tuple[str, int, Mark]],
-        snapshots: Mapping[str, bytes],
-        outgoing: Sequence[Outgoing],
-        refused: Sequence[Refused],
-        chained: Sequence[tuple[str, str]],
-    ) -> None:
-        db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
+            db = self._db
             try:
-                db.executemany(
-                    "INSERT INTO sequence VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway, epoch) DO UPDATE SET"
-                    " seq = excluded.seq, rounds = excluded.rounds, rounds_lost = excluded.rounds_lost,"
-                    " rows_lost = excluded.rows_lost, skipped = excluded.skipped",
-                    ((g, epoch_text(e), m.seq, m.rounds, m.rounds_lost, m.rows_lost, m.skipped) for g, e, m in marks),
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    self._write(progress)
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise StoreBusy(f"{self.path}: {error}") from error
+
+    def _write(self, progress: Progress) -> None:
+        db = self._db
+        db.executemany(
+            "INSERT INTO sequence VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway, epoch) DO UPDATE SET"
+            " seq = excluded.seq, rounds = excluded.rounds, rounds_lost = excluded.rounds_lost,"
+            " rows_lost = excluded.rows_lost, skipped = excluded.skipped",
+            ((g, epoch_text(e), m.seq, m.rounds, m.rounds_lost, m.rows_lost, m.skipped) for g, e, m in progress.marks),
+        )
+        for table, snapshots in (
+            ("state", progress.snapshots),
+            ("newest", progress.newest),
+            ("open_days", progress.open_days),
+        ):
+            db.executemany(
+                f"INSERT INTO {table} VALUES (?, ?)"  # noqa: S608 - one of the three names above
+                " ON CONFLICT (gateway) DO UPDATE SET snapshot = excluded.snapshot",
+                snapshots.items(),
+            )
+        self._write_days(progress)
+        db.executemany(
+            "INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            ((one.id, one.topic, one.body) for one in progress.outgoing),
+        )
+        append(db, progress.chained)
+        self._keep(progress.refused)
+
+    def _write_days(self, progress: Progress) -> None:
+        db = self._db
+        for gateway, since in progress.judged_again.items():
+            db.execute("DELETE FROM past_state WHERE gateway = ? AND upto > ?", (gateway, since))
+            db.execute("DELETE FROM late WHERE gateway = ?", (gateway,))
+        db.executemany("INSERT OR REPLACE INTO past_state VALUES (?, ?, ?)", progress.past)
+        for gateway in {gateway for gateway, _, _ in progress.past}:
+            db.execute(
+                "DELETE FROM past_state WHERE gateway = ? AND upto NOT IN"
+                " (SELECT upto FROM past_state WHERE gateway = ? ORDER BY upto DESC LIMIT ?)",
+                (gateway, gateway, PAST_STATES),
+            )
+        db.executemany(
+            "INSERT INTO late VALUES (?, ?) ON CONFLICT (gateway) DO UPDATE SET since = min(since, excluded.since)",
+            progress.late.items(),
+        )
+        db.executemany("INSERT OR REPLACE INTO closed_day VALUES (?, ?, ?)", progress.closed_days)
+        for site in {site for site, _, _ in progress.closed_days}:
+            db.execute(
+                "DELETE FROM closed_day WHERE site = ? AND day NOT IN"
+                " (SELECT day FROM closed_day WHERE site = ? ORDER BY day DESC LIMIT ?)",
+                (site, site, _CLOSED_DAYS),
+            )
+
+    def newest(self) -> list[tuple[str, bytes]]:
+        """The newest reading of each meter, by gateway."""
+        return self._db.execute("SELECT gateway, snapshot FROM newest").fetchall()
+
+    def open_days(self) -> list[tuple[str, bytes]]:
+        """The days under way, by gateway."""
+        return self._db.execute("SELECT gateway, snapshot FROM open_days").fetchall()
+
+    def closed_days(self) -> list[tuple[str, bytes]]:
+        """Site and closed day, oldest first."""
+        return self._db.execute("SELECT site, body FROM closed_day ORDER BY site, day").fetchall()
+
+    def late(self) -> dict[str, int]:
+        """Gateways that have to be judged again, and since when."""
+        return dict(self._db.execute("SELECT gateway, since FROM late").fetchall())
+
+    def past_state(self, gateway: str, before: int) -> tuple[int, bytes] | None:
+        """The last kept state of a gateway whose last reading is older than ``before``: its instant, the state."""
+        with self._lock:
+            found: tuple[int, bytes] | None = self._db.execute(
+                "SELECT upto, snapshot FROM past_state WHERE gateway = ? AND upto < ? ORDER BY upto DESC LIMIT 1",
+                (gateway, before),
+            ).fetchone()
+        return found
+
+    def last_past_state(self, gateway: str) -> int | None:
+        """The instant of the newest state that is kept of a gateway."""
+        row = self._db.execute("SELECT max(upto) FROM past_state WHERE gateway = ?", (gateway,)).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def approvals(self) -> dict[str, bytes]:
+        """The lists of approvals that arrived, by meter."""
+        with self._lock:
+            return dict(self._db.execute("SELECT meter, body FROM approval ORDER BY meter").fetchall())
+
+    def keep_approvals(self, meter: str, body: bytes) -> None:
+        """Keep the list of approvals of a meter in the place of the one before.
+
+        Raises:
+            StoreBusy: the disk is full or the file is locked; nothing was written.
+        """
+        try:
+            with self._lock:
+                self._db.execute(
+                    "INSERT INTO approval VALUES (?, ?) ON CONFLICT (meter) DO UPDATE SET body = excluded.body",
+                    (meter, body),
                 )
-                db.executemany(
-                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (gateway) DO UPDATE SET snapshot = excluded.snapshot",
-                    snapshots.items(),
-                )
-                db.executemany(
-                    "INSERT OR IGNORE INTO outbox (id, topic, body) VALUES (?, ?, ?)",
-                    ((one.id, one.topic, one.body) for one in outgoing),
-                )
-                append(db, chained)
-                self._keep(refused)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise StoreBusy(f"{self.path}: {error}") from error
 
@@ -207,6 +310,22 @@ def read_sequence(path: Path) -> list[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM sequence ORDER BY gateway, epoch")]
+    except sqlite3.Error as error:
+        raise CannotStart(f"{path}: {error}") from error
+
+
+def read_approval_lists(path: Path) -> dict[str, bytes]:
+    """The lists of approvals in a state file that a collector may be writing; none if there is no such file.
+
+    Raises:
+        CannotStart: it is none of ours.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+            tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'approval'").fetchall()
+            return dict(db.execute("SELECT meter, body FROM approval").fetchall()) if tables else {}
     except sqlite3.Error as error:
         raise CannotStart(f"{path}: {error}") from error
 

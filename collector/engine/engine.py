@@ -93,6 +93,10 @@ class Engine:
                 _derive(frame, rows, step)
         return outcome
 
+    def fork(self) -> Engine:
+        """The same checks over the same meters, without any state: to judge again what was judged."""
+        return Engine(self.fleet, self._checks, self._configuration, self._version)
+
     def snapshot(self, gateway: str) -> bytes:
         """The state of all meters of one gateway."""
         slots = self.fleet.of_gateway(gateway)

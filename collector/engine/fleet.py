@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from collector.registry.approvals import Approvals
 from collector.registry.records import Meter
 from collector.registry.registry import Registry, milliseconds
 from collector.store.table import Rows, Series
@@ -39,8 +40,8 @@ class Approved:
 class Fleet:
     """All slots, and what the registry says about them."""
 
-    def __init__(self, registry: Registry, tariffs: Mapping[str, Tariff]) -> None:
-        """No slot yet.
+    def __init__(self, registry: Registry, tariffs: Mapping[str, Tariff], approvals: Approvals | None = None) -> None:
+        """No slot yet; without ``approvals``, those of the registry count.
 
         Raises:
             KeyError: a site refers to a tariff that is not in ``tariffs``.
@@ -49,6 +50,7 @@ class Fleet:
         self.calendars: list[Calendar] = [NO_SITE]
         self.registry = registry
         self.approvals: dict[int, list[Approved]] = {}
+        self._approved = Approvals(registry) if approvals is None else approvals
         self._calendar_of_site: dict[str, int] = {}
         for site in registry.sites.values():
             self._calendar_of_site[site.id] = len(self.calendars)
@@ -102,6 +104,11 @@ class Fleet:
         found: Floats = self._limits[LIMIT_FIELDS.index(field), slots]
         return found
 
+    def calendar_of(self, meter: str) -> Calendar:
+        """The calendar of a meter; UTC without a tariff if it is not registered."""
+        site = self.registry.site_of(meter)
+        return self.calendars[self._calendar_of_site[site.id] if site else 0]
+
     def calendar_index(self, slots: Rows) -> Rows:
         """Index into ``calendars`` for each slot."""
         return self._calendar_index[slots]
@@ -122,6 +129,21 @@ class Fleet:
         """Which slots have any approved window."""
         return self._has_approval[slots]
 
+    def approve(self, meter: str) -> None:
+        """Take up the approvals of a meter as they stand now; they hold for blocks that are judged from now on."""
+        for series, slot in self._slots.items():
+            if series.meter == meter:
+                self._approve(slot)
+
+    def _approve(self, slot: int) -> None:
+        windows = [
+            Approved(milliseconds(one.starts_at), milliseconds(one.ends_at), one.kva)
+            for one in self._approved.of(self.series[slot].meter)
+            if one.status == "approved"
+        ]
+        self.approvals[slot] = windows
+        self._has_approval[slot] = bool(windows)
+
     def _slot(self, series: Series) -> int:
         known = self._slots.get(series)
         if known is not None:
@@ -140,14 +162,7 @@ class Fleet:
                 self._limits[i, slot] = np.nan if value is None else value
             self._calendar_index[slot] = self._calendar_of_site[meter.site]
             self._trade_index[slot] = TRADES.index(meter.trade)
-            windows = [
-                Approved(milliseconds(one.starts_at), milliseconds(one.ends_at), one.kva)
-                for one in self.registry.approvals_of(meter.id)
-                if one.status == "approved"
-            ]
-            if windows:
-                self.approvals[slot] = windows
-                self._has_approval[slot] = True
+            self._approve(slot)
         return slot
 
     def _grow(self) -> None:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 from collector.checks.check import Lifecycle, Severity
 from collector.store.table import Series
@@ -24,7 +24,7 @@ class Event:
     """What happened, and the evidence for it."""
 
     kind: str
-    lifecycle: Lifecycle
+    lifecycle: Lifecycle | Literal["withdrawn"]
     series: Series
     part: str
     started_at: int  # ms
@@ -77,6 +77,36 @@ class Event:
     def body(self) -> str:
         """The CloudEvent as JSON, keys in a fixed order."""
         return json.dumps(self.cloudevent(), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+_WITHDRAWN: Final = {
+    "zh": "后补的读数表明该情况并未发生，此前的通知作废。",
+    "en": "Readings that came late show that this was not so; the earlier message is withdrawn.",
+}
+
+
+def withdrawn(body: dict[str, Any]) -> Event:
+    """The event that takes back one which late readings do not bear out; ``body`` is its CloudEvent."""
+    data = body["data"]
+    return Event(
+        kind=data["kind"],
+        lifecycle="withdrawn",
+        series=Series(data["gateway"], data["meter"]),
+        part=data["part"],
+        started_at=milliseconds(data["started_at"]),
+        at=milliseconds(body["time"]),
+        ended_at=milliseconds(data["started_at"]),
+        severity="info",
+        score=0.0,
+        site=data["site"],
+        account=data["account"],
+        evidence={**data["evidence"], "sentence": _WITHDRAWN, "kwh_at_stake": None},
+    )
+
+
+def milliseconds(text: str) -> int:
+    """An RFC 3339 instant as milliseconds since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def iso(at_ms: int) -> str:

@@ -19,6 +19,7 @@ from collector.feeds.finished_days import FinishedDays
 from collector.feeds.inspection import Body, FeederOf, cases_of, makes_a_case
 from collector.feeds.pricing import DayDeterminants
 from collector.feeds.statement import Statements
+from collector.registry.approvals import Approvals
 from collector.registry.registry import Registry
 from collector.store.store import EnergyDayRow, EnergyMonthRow
 from collector.store.table import Table
@@ -36,13 +37,14 @@ class Announcements:
         topics: Topics,
         statements: Statements,
         registry: Registry,
+        approvals: Approvals,
         verdicts: Callable[[], Sequence[Verdict]] = tuple,
     ) -> None:
         """Nothing is known yet; ``verdicts`` says what people have decided by now."""
         self._verdicts = verdicts
         self._topics = topics
         self._feeder_of = feeder_of(registry)
-        self._days = FinishedDays(statements, registry)
+        self._days = FinishedDays(statements, approvals)
         self._events: dict[str, dict[str, Body]] = defaultdict(dict)  # meter → id → event
         self._ending: dict[str, datetime] = {}  # meters with cases that may end → event time up to which it was told
 

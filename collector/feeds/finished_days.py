@@ -14,7 +14,7 @@ import numpy as np
 
 from collector.feeds.pricing import DayDeterminants, MonthDeterminants
 from collector.feeds.statement import Statements
-from collector.registry.registry import Registry
+from collector.registry.approvals import Approvals
 from collector.store.store import EnergyDayRow, EnergyMonthRow
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
 
@@ -28,10 +28,10 @@ Key = tuple[str, Series, int]  # measurement, meter, start in ms
 class FinishedDays:
     """The days that are closed and not stated yet, and the last ones that were."""
 
-    def __init__(self, statements: Statements, registry: Registry) -> None:
+    def __init__(self, statements: Statements, approvals: Approvals) -> None:
         """Nothing is known yet."""
         self._statements = statements
-        self._registry = registry
+        self._approvals = approvals
         self._known: dict[Series, dict[Key, dict[str, float]]] = {}
         self._waiting: dict[Series, set[Key]] = {}
 
@@ -48,7 +48,7 @@ class FinishedDays:
         closed = {
             table.series[slot]
             for table in relevant
-            if table.measurement == ENERGY_MONTH
+            if table.measurement == ENERGY_MONTH or "revision" in {column.name for column in table.columns}
             for slot in set(table.rows.tolist())
         }
         newest: dict[Series, int] = {}
@@ -85,8 +85,8 @@ class FinishedDays:
                 yield from self._statements.days([EnergyDayRow(series.gateway, series.meter, at, known[key])])
             elif measurement == ENERGY_MONTH:
                 row = EnergyMonthRow(series.gateway, series.meter, at, known[key])
-                approvals = {series.meter: self._registry.approvals_of(series.meter)}
-                first, *_ = self._statements.months([under_way], [row], approvals)
+                approvals = {series.meter: self._approvals.of(series.meter)}
+                first, *_ = self._statements.months([under_way], [row], approvals, at, at + 1)
                 if not first.running and _TOTAL in known[key]:
                     waiting.discard(key)
                     yield first

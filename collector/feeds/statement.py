@@ -8,7 +8,7 @@ from the last statement is its next revision, and what does not differ is left a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ from collector.tariff.periods import Tariff
 _SUMS: Final = ("sharp", "peak", "flat", "valley", "total", "estimated", "night", "own_window", "export", "kvarh")
 _COUNTS: Final = ("readings", "failures")
 _PEAKS: Final = ("maximum_demand", "sliding_demand", "peak_kva")
-_NO_CONTENT: Final = (*_COUNTS, "revision")  # how a statement came about, not what it says
+_NO_CONTENT: Final = {*_COUNTS, "revision"}  # how a statement came about, not what it says
 
 Values = Mapping[str, float]
 
@@ -53,13 +53,17 @@ class Statements:
         days: Iterable[EnergyDayRow],
         months: Iterable[EnergyMonthRow],
         approvals: Mapping[str, Sequence[Approval]],
+        since: int,
+        until: int,
     ) -> Iterator[MonthDeterminants]:
-        """Months: those that are over from their rows, running ones from their days.
+        """Months that start in ``since`` ≤ t < ``until`` (ms): those that are over from their rows, others from days.
 
         Args:
-            days: all days of every month in question.
+            days: all days of every month in question; others do no harm.
             months: rows of months.
             approvals: temporary capacity by meter.
+            since: first instant, ms.
+            until: first instant after, ms.
         """
         by_month: dict[tuple[int, str, str], list[EnergyDayRow]] = defaultdict(list)
         newest: dict[tuple[str, str], int] = {}
@@ -70,6 +74,8 @@ class Statements:
             newest[series] = max(newest.get(series, 0), day.day_start)
         stored = {(row.month_start // BLOCK_MS, row.meter, row.gateway): row.values for row in months}
         for first, meter, gateway in sorted(by_month.keys() | stored.keys()):
+            if not since <= first * BLOCK_MS < until:
+                continue
             calendar = self._calendar(meter)
             month = calendar.month_of(first)
             over = newest.get((gateway, meter), 0) >= month.end * BLOCK_MS
@@ -120,35 +126,38 @@ def month_values(calendar: Calendar, month: LocalMonth, days: Sequence[EnergyDay
     return found
 
 
-def restated(tables: Iterable[Table], stated: Mapping[tuple[Series, int], Values]) -> list[Table]:
+def restated(
+    tables: Sequence[Table], stated: Mapping[tuple[Series, int], Values], closed: Callable[[Series, int], bool]
+) -> list[Table]:
     """What a replay states anew, as revisions of what was stated before.
 
     Args:
         tables: all rows of one measurement that the replay made, in their order; the last row of a day or month counts.
         stated: the rows of the store, by series and time.
+        closed: whether a day or month was over when it was stated: a running one is not a statement yet.
 
     Returns:
-        The rows whose content differs, each with its ``revision``; none if nothing has changed.
+        The rows whose content differs, with a ``revision`` if they were closed; none if nothing has changed.
     """
-    anew: dict[tuple[Series, int], dict[str, float]] = {}
-    measurement = ""
+    anew: dict[tuple[int, int], dict[str, float]] = {}
     for table in tables:
-        measurement = table.measurement
         for row, (slot, at) in enumerate(zip(table.rows.tolist(), table.at.tolist(), strict=True)):
-            values = anew.setdefault((table.series[slot], at), {})
+            values = anew.setdefault((slot, at), {})
             for column in table.columns:
                 if column.valid is None or column.valid[row]:
                     values[column.name] = int(column.integers[row]) / 10**column.decimals
     changed = {}
-    for key, values in anew.items():
-        before = stated.get(key)
-        if before is None:
-            changed[key] = values
-        elif any(before.get(name) != value for name, value in values.items() if name not in _NO_CONTENT):
-            changed[key] = values | {"revision": before.get("revision", 0.0) + 1}
+    for (slot, at), values in anew.items():
+        key = (tables[0].series[slot], at)
+        before = stated.get(key, {})
+        different = {name for name, value in values.items() if before.get(name) != value}
+        if not different:
+            continue
+        changed[slot, at] = values
+        if before and different - _NO_CONTENT and closed(*key):
+            changed[slot, at] = values | {"revision": before.get("revision", 0.0) + 1}
     if not changed:
         return []
-    series = list(dict.fromkeys(key[0] for key in changed))
     columns = tuple(
         scaled(
             name,
@@ -157,8 +166,9 @@ def restated(tables: Iterable[Table], stated: Mapping[tuple[Series, int], Values
         )
         for name in ENERGY_DAY_COLUMNS
     )
-    rows = np.array([series.index(key[0]) for key in changed], np.intp)
-    return [Table(measurement, series, rows, np.array([key[1] for key in changed]), columns)]
+    slots = np.array([slot for slot, _ in changed], np.intp)
+    at = np.array([at for _, at in changed])
+    return [Table(tables[0].measurement, tables[0].series, slots, at, columns)]
 
 
 def _approved_kva(approvals: Iterable[Approval], month: LocalMonth) -> float | None:

@@ -30,8 +30,18 @@ Acks = Callable[[], Sequence[tuple[str, Ack]]]
 class MqttSource:
     """The connection of one shard."""
 
-    def __init__(self, settings: MqttSettings, shard: str, intake: Intake, acks: Acks, version: str) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        shard: str,
+        intake: Intake,
+        acks: Acks,
+        version: str,
+        approvals: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         """Feed ``intake``; ``acks`` says all acknowledgements of the shard when a connection is new.
+
+        ``approvals`` takes the temporary capacity of meters, if this connection is the one that hears of it.
 
         Raises:
             StopAndFix: a file of the TLS or password settings is missing or unusable.
@@ -42,6 +52,7 @@ class MqttSource:
         self._intake = intake
         self._acks = acks
         self._version = version
+        self._approvals = approvals
         self._connection: MqttConnection | None = None
         will = Will(self._topics.collector_status(shard), encode_control(CollectorStatus("offline")))
         self._link = MqttLink(settings, f"wattline-collector-{shard}", will)
@@ -85,7 +96,10 @@ class MqttSource:
         await self.publish(self._topics.collector_status(self.shard), encode_control(status), retain=True)
 
     async def _begin(self, connection: MqttConnection) -> None:
-        await connection.subscribe([self._topics.up(self.shard, "+", "data")])
+        topics = [self._topics.up(self.shard, "+", "data")]
+        if self._approvals is not None:
+            topics.append(self._topics.approvals("+"))
+        await connection.subscribe(topics)
         self._connection = connection
         self.connections += 1
         log.info("connected to the broker", shard=self.shard)
@@ -95,6 +109,10 @@ class MqttSource:
         await connection.publish(self._topics.collector_status(self.shard), encode_control(status), retain=True)
 
     def _receive(self, topic: str, payload: bytes) -> None:
+        meter = self._topics.parse_approvals(topic) if self._approvals else None
+        if self._approvals is not None and meter is not None:
+            self._approvals(meter, payload)
+            return
         parts = self._topics.parse_up(topic)
         if parts is None or parts.leaf != "data":
             return

@@ -66,6 +66,7 @@ class _Window(Settings):
 class Approval(_Window):
     """Temporary capacity (临时增容) for a meter."""
 
+    id: Identifier | None = Field(None, description="Name, so that a later list can take its place.")
     kva: float = Field(gt=0, description="Capacity inside the window, kVA.")
     requested_at: AwareDatetime | None = Field(None, description="When the customer asked for it.")
     approved_at: AwareDatetime | None = Field(None, description="When it was approved.")

@@ -10,10 +10,20 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from collector.errors import CannotStart
 from collector.store.influx_connection import InfluxConnection, InfluxSettings
-from collector.store.store import EnergyDayRow, EnergyMonthRow, EventRow, Latest, LoadBlockRow, LoadPoint
-from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK
+from collector.store.store import (
+    EnergyDayRow,
+    EnergyMonthRow,
+    EventRow,
+    Latest,
+    LoadBlockRow,
+    LoadPoint,
+    StoredReadings,
+)
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Floats, Ints
 from metering.errors import BackOff
 
 _OK = 200
@@ -26,6 +36,27 @@ class InfluxQueries:
         """Ask this server."""
         self._settings = settings
         self._connection = InfluxConnection(settings)
+
+    def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
+        """See ``Queries``."""
+        series = self._ask(
+            f"SELECT * FROM reading WHERE gateway = {_text(gateway)} AND {_between(since, until)} GROUP BY meter"  # noqa: S608
+        )
+        meters = [one["tags"]["meter"] for one in series]
+        names = sorted({name for one in series for name in one["columns"]} - {"time", "gateway"})
+        parts: dict[str, list[Floats]] = {name: [] for name in names}
+        at: list[Ints] = []
+        for one in series:
+            by_name = dict(zip(one["columns"], zip(*one["values"], strict=True), strict=True))
+            at.append(np.array(by_name["time"], np.int64))
+            for name in names:
+                parts[name].append(np.array(by_name.get(name, [None] * len(at[-1])), np.float64))
+        return StoredReadings(
+            meters,
+            np.repeat(np.arange(len(series)), [len(one) for one in at]),
+            np.concatenate(at) if at else np.empty(0, np.int64),
+            {name: np.concatenate(columns) for name, columns in parts.items()},
+        )
 
     def latest(self, meter: str | None = None) -> list[Latest]:
         """See ``Queries``."""

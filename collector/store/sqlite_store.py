@@ -15,9 +15,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event
-from collector.store.store import EnergyDayRow, EnergyMonthRow, EventRow, Latest, LoadBlockRow, LoadPoint, Rejected
+from collector.store.store import (
+    EnergyDayRow,
+    EnergyMonthRow,
+    EventRow,
+    Latest,
+    LoadBlockRow,
+    LoadPoint,
+    Rejected,
+    StoredReadings,
+)
 from collector.store.table import (
     ENERGY_DAY,
     ENERGY_DAY_COLUMNS,
@@ -155,6 +166,23 @@ class SqliteQueries:
     def __init__(self, path: Path) -> None:
         """Ask this file."""
         self._path = path
+
+    def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT s.meter, r.* FROM series s JOIN reading_row r ON r.series = s.id"
+            " WHERE s.gateway = ? AND r.measured_at >= ? AND r.measured_at < ?",
+            (gateway, since, until),
+        )
+        meters = sorted({row["meter"] for row in rows})
+        number = {name: n for n, name in enumerate(meters)}
+        values = {name: np.array([row[name] for row in rows], np.float64) for name in _COLUMNS[READING]}
+        return StoredReadings(
+            meters,
+            np.array([number[row["meter"]] for row in rows], np.int64),
+            np.array([row["measured_at"] for row in rows], np.int64),
+            {name: column for name, column in values.items() if not np.isnan(column).all()},
+        )
 
     def latest(self, meter: str | None = None) -> list[Latest]:
         """See ``Queries``."""

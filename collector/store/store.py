@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from collector.events.event import Event
-from collector.store.table import Table
+from collector.store.table import Floats, Ints, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,19 @@ class EnergyDayRow:
     meter: str
     day_start: int  # ms
     values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReadings:
+    """Readings as a store gives them back, one row a meter and instant."""
+
+    meters: list[str]
+    meter: Ints  # index into ``meters``, one a row
+    at: Ints  # ms
+    values: dict[str, Floats]  # quantity (and ``quality``) → value, NaN = no value
+
+    def __len__(self) -> int:
+        return len(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,10 @@ class Store(Protocol):
 
 class Queries(Protocol):
     """What operators ask, the same on every store."""
+
+    def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
+        """All readings of a gateway's meters in ``since`` ≤ t < ``until`` (ms), in any order."""
+        ...
 
     def latest(self, meter: str | None = None) -> list[Latest]:
         """The newest reading of every meter, or of one."""

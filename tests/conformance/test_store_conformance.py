@@ -18,9 +18,10 @@ from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
 from collector.store.influx_writer import InfluxStore
 from collector.store.sqlite_store import SqliteQueries, SqliteStore
-from collector.store.store import EnergyDayRow, Latest, LoadPoint, Queries, Store
-from collector.store.table import ENERGY_DAY, Table, scaled
+from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint, Queries, Store
+from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, ENERGY_MONTH, LOAD_BLOCK, Table, scaled
 from metering.round import Quality
+from tests.support.engines import engine, judge, registry
 from tests.support.rounds import MINUTE, T0, make_round
 from tests.support.servers import Influxd
 
@@ -115,6 +116,75 @@ async def test_a_running_day_is_overwritten_by_its_later_rows(room: Room) -> Non
     ]
     assert [row.meter for row in room.queries.energy(T0, T0 + 1, "m-2")] == ["m-2"]
     assert room.queries.energy(T0 + 1, FAR) == []
+
+
+async def test_months_and_load_blocks_are_read_back_by_their_start(room: Room) -> None:
+    slots = room.fleet.slots("gw-1", ("m-1", "m-2"))
+    for measurement in (ENERGY_MONTH, LOAD_BLOCK):
+        names = (
+            ("total", "complete", "revision") if measurement == ENERGY_MONTH else ("import_kwh", "covered", "estimated")
+        )
+        columns = tuple(
+            scaled(name, 4, np.array(values))
+            for name, values in zip(names, ((1.5, 2.25), (1.0, 0.0), (np.nan, 3.0)), strict=True)
+        )
+        await room.store.write([Table(measurement, room.fleet.series, slots, np.array([T0, T0 + MINUTE]), columns)])
+
+    assert room.queries.months(0, FAR) == [
+        EnergyMonthRow("gw-1", "m-1", T0, {"total": 1.5, "complete": 1.0}),
+        EnergyMonthRow("gw-1", "m-2", T0 + MINUTE, {"total": 2.25, "complete": 0.0, "revision": 3.0}),
+    ]
+    assert [row.meter for row in room.queries.months(T0, T0 + MINUTE)] == ["m-1"]
+    assert room.queries.months(0, FAR, "m-9") == []
+    assert room.queries.load_blocks("m-2", T0, FAR) == [
+        LoadBlockRow("gw-1", "m-2", T0 + MINUTE, {"import_kwh": 2.25, "covered": 0.0, "estimated": 3.0})
+    ]
+    assert room.queries.load_blocks("m-1", T0 + 1, FAR) == []
+
+
+async def test_a_row_is_filled_by_and_by_and_no_value_overwrites_none(room: Room) -> None:
+    slots = room.fleet.slots("gw-1", ("m-1",))
+    for values in (
+        {"import_kwh": 1.5, "export_kwh": np.nan, "covered": 1.0},
+        {"export_kwh": 0.25},
+        {"import_kwh": np.nan, "import_kvarh": 0.5},
+    ):
+        columns = tuple(scaled(name, 4, np.array([value])) for name, value in values.items())
+        await room.store.write([Table(LOAD_BLOCK, room.fleet.series, slots, np.array([T0]), columns)])
+
+    (row,) = room.queries.load_blocks("m-1", T0, T0 + 1)
+    assert row.values == {"import_kwh": 1.5, "export_kwh": 0.25, "import_kvarh": 0.5, "covered": 1.0}
+
+
+async def test_everything_the_checks_measure_finds_its_place(room: Room) -> None:
+    judging = engine(registry(["m-1"], trade="retail"))
+    start = T0 - 24 * 60 * MINUTE
+    rounds = [
+        make_round(
+            {
+                "active_power": [6.0],
+                "reactive_power": [2.0],
+                "active_energy_import": [1000 + i * 0.5],
+                "active_energy_export": [10 + i * 0.01],
+                "reactive_energy_import": [500 + i / 6],
+            },
+            meters=["m-1"],
+            at=start + i * 5 * MINUTE,
+        )
+        for i in range(300)
+    ]
+
+    assert await room.store.write(judge(judging, rounds).tables) == []
+
+    first, _ = room.queries.energy(0, FAR)
+    assert set(first.values) == set(ENERGY_DAY_COLUMNS) - {"revision"}
+    assert first.values["total"] == 144.0
+    assert first.values["kvarh"] == pytest.approx(48)
+    assert first.values["complete"] == 1.0
+    (month,) = room.queries.months(0, FAR)
+    assert month.values["total"] == 144.0
+    assert month.values["complete"] == 0.0
+    assert len(room.queries.load_blocks("m-1", start, T0)) == 96
 
 
 async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -> None:

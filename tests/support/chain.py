@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from collector.config import load
+from collector.days.days import Days
 from collector.engine.engine import Engine
 from collector.engine.frame import blocks_of
-from collector.store.table import ENERGY_DAY, LOAD_BLOCK, Table
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, SUSPICION, Table
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Gap, Round, unpack
 from tests.support.servers import Influxd
@@ -52,6 +53,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
     configuration = load(collector_yaml)
     fleet = configuration.rules.fleet()
     engine = Engine(fleet, configuration.rules.checks(), configuration.digest, version("wattline"))
+    days = Days(fleet, configuration.rules.closing(), configuration.digest)
     expected = Content()
     for content in rounds:
         _add_readings(expected, content)
@@ -59,9 +61,11 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
             for _, frame in block.frames():
                 outcome = engine.process(frame)
                 assert not outcome.switched, outcome.switched
-                for table in outcome.tables:
+                judged = days.take(outcome)
+                scores = [days.scores_table(judged.scores)] if judged.scores else []
+                for table in (*outcome.tables, *scores):
                     _add_determinants(expected, table)
-                for event in outcome.events:
+                for event in (*outcome.events, *judged.events):
                     if event.id in expected.events:
                         expected.repeated.append(event.id)
                     expected.events[event.id] = event.body()
@@ -71,7 +75,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
 def found_in(influxd: Influxd) -> Content:
     """What InfluxDB holds."""
     found = Content()
-    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY):
+    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY, ENERGY_MONTH, SUSPICION):
         times: Counter[Key] = Counter()
         for series in influxd.query(f"SELECT * FROM {measurement} GROUP BY *"):
             gateway, meter = series["tags"]["gateway"], series["tags"]["meter"]

@@ -26,6 +26,7 @@ def registry(
     meters: Sequence[str],
     *,
     approvals: Sequence[dict[str, object]] = (),
+    work_orders: Sequence[dict[str, object]] = (),
     timezone: str = "Asia/Shanghai",
     **meter: object,
 ) -> Registry:
@@ -35,6 +36,7 @@ def registry(
             "sites": [{"id": "park", "timezone": timezone}],
             "meters": [{"id": name, **ratings} for name in meters],
             "approvals": list(approvals),
+            "work_orders": list(work_orders),
         }
     )
     return Registry(settings, "test")

@@ -6,20 +6,28 @@ import asyncio
 import json
 import random
 import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from email.message import Message
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import yaml
 
+from collector.cli import main
 from collector.config import Configuration, load
-from collector.engine.checkpoint import Checkpoint
+from collector.engine.checkpoint import Checkpoint, Progress
 from collector.engine.engine import Outcome
 from collector.events.event import Event
+from collector.feeding import sources_of
+from collector.feeds.http.server import application, server_of
 from collector.registry.registry import Registry, load_registry
 from metering.round import Round
 from simulators.stack import script
@@ -40,7 +48,7 @@ class Answer:
     """What the server said."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     def json(self) -> Any:
@@ -74,7 +82,7 @@ class Desk:
 
         asyncio.run(write())
         checkpoint = Checkpoint(self.folder / "state.db")
-        checkpoint.commit([], {}, chained=[(one.id, one.body()) for one in outcome.events])
+        checkpoint.commit(Progress(chained=[(one.id, one.body()) for one in outcome.events]))
         checkpoint.close()
 
     def add(self, events: Iterable[Event]) -> None:
@@ -100,10 +108,10 @@ class Desk:
         request = Request(f"http://127.0.0.1:{self.port}{path}", data, sent, method=method)
         try:
             with urlopen(request, timeout=20) as response:
-                return Answer(response.status, dict(response.headers), response.read())
+                return Answer(response.status, response.headers, response.read())
         except HTTPError as error:
             with error:
-                return Answer(error.code, dict(error.headers), error.read())
+                return Answer(error.code, error.headers, error.read())
 
     def items(self, path: str, limit: int = 1000) -> list[dict[str, Any]]:
         """All items of a route, page by page."""
@@ -120,10 +128,18 @@ class Desk:
             cursor = f"&cursor={page['next']}"
 
     def run(self, *words: str) -> tuple[int, str]:
-        """Exit status and output of ``wattline-collector <words> -c …``."""
-        command = [script("wattline-collector"), *words, "-c", str(self.config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stdout + done.stderr
+        """Exit status and output of ``wattline-collector <words> -c …``, in this process."""
+        said = StringIO()
+        with (
+            redirect_stdout(said),
+            redirect_stderr(said),
+            patch.object(sys, "argv", ["x", *words, "-c", str(self.config)]),
+        ):
+            try:
+                main()
+            except SystemExit as ended:
+                return int(ended.code or 0), said.getvalue()
+        return 0, said.getvalue()
 
 
 def desk(folder: Path, **http: object) -> Desk:
@@ -173,14 +189,31 @@ def judged(registry: Registry, days: int) -> Outcome:
 
 
 @contextmanager
-def serving(one: Desk) -> Iterator[subprocess.Popen[bytes]]:
-    """``wattline-collector feeds``, for the length of the block."""
-    log = (one.folder / "feeds.log").open("ab")
+def serving(one: Desk) -> Iterator[None]:
+    """The server of ``wattline-collector feeds`` on its port, in a thread, for the length of the block."""
+    configuration = one.configuration
+    http = configuration.settings.http
+    assert http is not None
+    server = server_of(http, application(sources_of(configuration), configuration.tokens()))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for_port(one.port, 20.0)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@contextmanager
+def serving_process(one: Desk) -> Iterator[subprocess.Popen[bytes]]:
+    """``wattline-collector feeds`` itself, for the length of the block."""
     command = [script("wattline-collector"), "feeds", "-c", str(one.config)]
-    with log, subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(one.port, 20.0)
-            yield process
-        finally:
-            process.terminate()
-            process.wait(20)
+    with (one.folder / "feeds.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        wait_for_port(one.port, 60.0)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)

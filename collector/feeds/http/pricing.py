@@ -22,7 +22,7 @@ from metering.settings import Identifier, Settings
 _DAYS_BACK: Final = 31
 _LONGEST_DAYS: Final = 400
 _MARGIN: Final = timedelta(days=2)  # local days and months begin up to 14 h beside those of UTC
-_LONGEST_MONTH: Final = timedelta(days=33)
+_LONGEST_MONTH_MS: Final = 33 * 86_400_000
 
 Determinants = TypeVar("Determinants", DayDeterminants, MonthDeterminants)
 
@@ -55,14 +55,14 @@ def pricing_routes(sources: Sources) -> APIRouter:
 
     @router.get("/months", summary="Billing months, by meter", response_model=Page[MonthDeterminants])
     def months(request: Request, chosen: Annotated[Chosen, Query()]) -> Response:
-        queries, statements = sources.queries(), sources.statements()
+        queries, statements, approvals = sources.queries(), sources.statements(), sources.approvals()
 
         def of(meter: str, since: date, until: date) -> Iterator[MonthDeterminants]:
-            first = _ms(since - _MARGIN)
-            rows = queries.months(first, _ms(until + _MARGIN), meter)
-            daily = queries.energy(first, _ms(until + _MARGIN + _LONGEST_MONTH), meter)
-            approvals = {meter: sources.registry.approvals_of(meter)}
-            return (one for one in statements.months(daily, rows, approvals) if since <= one.month < until)
+            first, last = _ms(since - _MARGIN), _ms(until + _MARGIN)
+            rows = queries.months(first, last, meter)
+            daily = queries.energy(first, last + _LONGEST_MONTH_MS, meter)
+            found = statements.months(daily, rows, {meter: approvals.of(meter)}, first, last)
+            return (one for one in found if since <= one.month < until)
 
         return _answer(request, sources, chosen, of, lambda one: one.month)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -24,6 +26,7 @@ from metering.log import log
 
 _LOOK_FOR_PARENT_S: Final = 1.0
 _GRACEFUL_S: Final = 5
+_MOST_REQUESTS: Final = 200
 
 
 class Health(BaseModel):
@@ -51,8 +54,8 @@ def application(sources: Sources, tokens: Sequence[Token] | None) -> FastAPI:
     return app
 
 
-def serve(settings: HttpSettings, app: FastAPI, parent: int | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, or until the process ``parent`` is no longer ours."""
+def server_of(settings: HttpSettings, app: FastAPI) -> uvicorn.Server:
+    """The server of an application."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -61,10 +64,20 @@ def serve(settings: HttpSettings, app: FastAPI, parent: int | None = None) -> No
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACEFUL_S,
-        limit_concurrency=200,
+        limit_concurrency=_MOST_REQUESTS,
     )
-    server = uvicorn.Server(config)
-    asyncio.run(_serve(server, parent))
+    return uvicorn.Server(config)
+
+
+def serve(settings: HttpSettings, app: FastAPI, parent: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the process ``parent`` is no longer ours."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_quietly)  # uvicorn ends, then raises the signal again for the handler before its own
+    asyncio.run(_serve(server_of(settings, app), parent))
+
+
+def _end_quietly(_number: int, _frame: FrameType | None) -> None:
+    """The server has ended already."""
 
 
 async def _serve(server: uvicorn.Server, parent: int | None) -> None:

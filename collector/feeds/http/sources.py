@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collector.engine.checkpoint import read_approval_lists
 from collector.feeds.statement import Statements
 from collector.feeds.worklist import Worklist
+from collector.registry.approvals import Approvals
 from collector.registry.registry import Registry
 from collector.store.store import Queries
 from collector.tariff.periods import Tariff
@@ -33,6 +35,10 @@ class Sources:
     def worklist(self) -> Worklist:
         """The inspection team's questions."""
         return Worklist(self.queries(), self.registry, self.state, self.topics)
+
+    def approvals(self) -> Approvals:
+        """Temporary capacity as it is known now."""
+        return Approvals(self.registry, read_approval_lists(self.state))
 
     def statements(self) -> Statements:
         """Rows of the store as determinants."""

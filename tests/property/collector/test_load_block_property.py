@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
@@ -29,8 +31,8 @@ def brute_force(readings: list[Reading]) -> dict[int, Fraction]:
     return {block: wh for block, wh in found.items() if (block + 1) * BLOCK <= readings[-1][0]}
 
 
-def blocks_of_rounds(rounds: list[Round], sizes: list[int]) -> Blocks:
-    judging = engine(registry(["m-1"]))
+def blocks_of_rounds(rounds: list[Round], sizes: list[int], work_orders: Sequence[dict[str, object]] = ()) -> Blocks:
+    judging = engine(registry(["m-1"], work_orders=work_orders))
     found: Blocks = {}
     at = 0
     for size in [*sizes, len(rounds)]:
@@ -178,3 +180,24 @@ def test_registers_that_are_read_in_different_rounds_end_in_one_row() -> None:
         "covered": 1.0,
         "estimated": 0.0,
     }
+
+
+def test_an_announced_exchange_needs_no_second_reading() -> None:
+    order = {
+        "meter": "m-1",
+        "kind": "exchange",
+        "from": datetime.fromtimestamp((T0 + 28 * MINUTE) / 1000, UTC),
+        "to": datetime.fromtimestamp((T0 + 32 * MINUTE) / 1000, UTC),
+    }
+    values = [9000.0, 9000.5, 9001.0, 3.0, 3.5, 4.0, 4.5, 5.0]
+    rounds = [
+        make_round({"active_energy_import": [value]}, meters=["m-1"], at=T0 + i * 10 * MINUTE)
+        for i, value in enumerate(values)
+    ]
+
+    announced = sum(one.get("import_kwh", 0.0) for one in blocks_of_rounds(rounds, [], work_orders=[order]).values())
+    silent = sum(one.get("import_kwh", 0.0) for one in blocks_of_rounds(rounds, []).values())
+
+    # The last block ends at 60 minutes: 1 kWh of the old meter, and 1.5 or only 1.0 of the new one.
+    assert announced == pytest.approx(1.0 + 1.5)
+    assert silent == pytest.approx(1.0 + 1.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.engine.chain_table import read_chain
-from collector.engine.checkpoint import Checkpoint
+from collector.engine.checkpoint import Checkpoint, Progress
 from collector.events.chain import GENESIS, walk
 
 BODIES = {f"e-{n}": f'{{"n":{n}}}' for n in range(1, 6)}
@@ -20,7 +20,7 @@ def state(tmp_path: Path) -> Path:
     path = tmp_path / "state.db"
     checkpoint = Checkpoint(path)
     for event in BODIES.items():
-        checkpoint.commit([], {}, chained=[event])
+        checkpoint.commit(Progress(chained=[event]))
     checkpoint.close()
     return path
 
@@ -40,8 +40,8 @@ def test_an_untouched_chain_is_intact_and_has_one_link_an_event(state: Path) -> 
 
 def test_the_same_body_again_is_no_link_and_a_revision_is_the_next(state: Path) -> None:
     checkpoint = Checkpoint(state)
-    checkpoint.commit([], {}, chained=[("e-2", BODIES["e-2"]), ("e-2", "revised"), ("e-2", "revised")])
-    checkpoint.commit([], {}, chained=[("e-2", BODIES["e-2"])])
+    checkpoint.commit(Progress(chained=[("e-2", BODIES["e-2"]), ("e-2", "revised"), ("e-2", "revised")]))
+    checkpoint.commit(Progress(chained=[("e-2", BODIES["e-2"])]))
     checkpoint.close()
 
     assert [link.id for link in read_chain(state)][5:] == ["e-2", "e-2"]
@@ -86,7 +86,7 @@ def test_bodies_that_were_changed_or_removed_are_named(state: Path) -> None:
 def test_a_commit_that_fails_leaves_no_link(state: Path) -> None:
     checkpoint = Checkpoint(state)
     with pytest.raises(AttributeError):
-        checkpoint.commit([], {}, chained=[("e-6", "six"), ("e-7", None)])  # type: ignore[list-item]
+        checkpoint.commit(Progress(chained=[("e-6", "six"), ("e-7", None)]))  # type: ignore[list-item]
     checkpoint.close()
 
     assert len(read_chain(state)) == 5

@@ -1,4 +1,4 @@
-"""Cases: what belongs together, what is at stake, what a verdict does, and that no order of arrival changes any of it."""
+"""Cases: what belongs together, what is at stake, what a verdict does; no order of arrival changes any of it."""
 
 from __future__ import annotations
 

@@ -8,21 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from collector.engine.checkpoint import Checkpoint, Outgoing
+from collector.engine.checkpoint import Outgoing, Progress
 from collector.errors import StoreBusy, StoreRefuses
 from collector.events.event import Event
 from collector.feeds.outbox import OutboxRelay
-from collector.ingest.intake import Arrival, Intake
-from collector.ingest.sequence import Sequence as RoundSequence
-from collector.pipeline import Pipeline, Stopping
-from collector.signals import Counters
+from collector.ingest.intake import Arrival
+from collector.pipeline import Stopping
 from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Rejected
 from collector.store.table import Table
 from metering.codec import Envelope, encode_packed
 from metering.control import Ack
-from metering.topics import Topics
-from tests.support.engines import engine, registry
+from tests.support.engines import registry
+from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import MINUTE, T0, make_round, message
 
 EPOCH = "0000000000000001"
@@ -46,30 +44,11 @@ class Gate(SqliteStore):
         return await super().write(tables, events)
 
 
-class Room:
+class Room(PipelineRoom):
+    store: Gate
+
     def __init__(self, folder: Path) -> None:
-        self.checkpoint = Checkpoint(folder / "state.db")
-        self.store = Gate(folder / "readings.db")
-        self.counters = Counters()
-        sequence = RoundSequence()
-        for gateway, epoch, mark in self.checkpoint.marks():
-            sequence.restore(gateway, epoch, mark)
-        self.pipeline = Pipeline(
-            intake=Intake(),
-            sequence=sequence,
-            engine=engine(registry(["m-1"])),
-            store=self.store,
-            checkpoint=self.checkpoint,
-            sources={},
-            relay=OutboxRelay(self.checkpoint, _nobody),
-            topics=Topics(),
-            window=8,
-            counters=self.counters,
-        )
-
-
-async def _nobody(_topic: str, _body: bytes) -> bool:
-    return False
+        super().__init__(folder, registry(["m-1"]), Gate(folder / "readings.db"))
 
 
 @pytest.fixture
@@ -177,7 +156,7 @@ async def test_a_broken_message_cannot_move_the_mark_over_rounds_that_are_still_
 def test_an_event_waits_in_the_outbox_once_until_it_is_relayed(room: Room) -> None:
     event = Outgoing("id-1", "topic", "{}")
     for _ in range(2):
-        room.checkpoint.commit([], {}, [event])
+        room.checkpoint.commit(Progress(outgoing=[event]))
 
     assert room.checkpoint.pending(10) == [event]
 
@@ -193,7 +172,7 @@ async def test_the_outbox_is_relayed_in_order_and_kept_when_nobody_takes_it(room
         taken.append(topic)
         return len(taken) <= 2
 
-    room.checkpoint.commit([], {}, [Outgoing(f"id-{n}", f"topic-{n}", "{}") for n in range(4)])
+    room.checkpoint.commit(Progress(outgoing=[Outgoing(f"id-{n}", f"topic-{n}", "{}") for n in range(4)]))
 
     await OutboxRelay(room.checkpoint, take_two).relay_some()
 
