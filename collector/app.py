@@ -12,8 +12,8 @@ from collector.days.day import ClosedDay, decode_day
 from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
-from collector.feeding import announcements_of, keep_feeds
 from collector.engine.newest import Newest
+from collector.feeding import announcements_of, keep_feeds
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
@@ -83,7 +83,12 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         for i, shard in enumerate(settings.shards)
     }
     first = next(iter(sources.values()))
-    relay = OutboxRelay(checkpoint, first.publish)
+    topics = Topics(settings.mqtt.prefix)
+
+    async def publish(topic: str, body: bytes) -> bool:
+        return await first.publish(topic, body, retain=topics.parse_approvals(topic) is not None)
+
+    relay = OutboxRelay(checkpoint, publish)
     pipeline = Pipeline(
         intake=intake,
         sequence=sequence,
@@ -95,7 +100,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         checkpoint=checkpoint,
         sources=sources,
         relay=relay,
-        topics=Topics(settings.mqtt.prefix),
+        topics=topics,
         window=settings.window,
         counters=counters,
         announcements=announcements,

@@ -21,6 +21,7 @@ from collector.feeding import sources_of, worklist_of
 from collector.feeds.calibration import FEWEST_VERDICTS, Tally, calibrate
 from collector.feeds.case import Audience, Decision, VerdictGiven
 from collector.feeds.feed_message import canonical
+from collector.feeds.schema import write as write_schemas
 from collector.feeds.worklist import FAR_MS
 from metering.errors import StopAndFix
 from metering.log import set_up_log
@@ -144,6 +145,16 @@ def calibration(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) ->
         )
     if not tallies:
         typer.echo("no case yet")
+
+
+@cli.command()
+def schema(out: Annotated[Path, typer.Option(help="Folder to write to.")]) -> None:
+    """Write the JSON Schemas of all messages of the feeds, and the AsyncAPI document."""
+    try:
+        for path in write_schemas(out):
+            typer.echo(str(path))
+    except OSError as error:
+        raise StopAndFix(f"{out}: cannot be written: {error.strerror}") from error
 
 
 @cli.command()

@@ -67,6 +67,15 @@ class Verdicts:
         self._write(keep, announced)
         return name
 
+    def announce(self, outgoing: Iterable[Outgoing]) -> None:
+        """Put messages into the outbox of the collector.
+
+        Raises:
+            CannotStart: there is no state file.
+            StoreBusy: the disk is full or the file stays locked; nothing was kept.
+        """
+        self._write(lambda _: None, outgoing)
+
     def _write(self, change: Callable[[sqlite3.Connection], None], announced: Iterable[Outgoing]) -> None:
         if not self._path.exists():
             raise CannotStart(f"{self._path}: there is no such state file; has the collector run?")

@@ -129,11 +129,11 @@ class Desk:
 
     def run(self, *words: str) -> tuple[int, str]:
         """Exit status and output of ``wattline-collector <words> -c …``, in this process."""
-        said = StringIO()
+        said, file = StringIO(), ["-c", str(self.config)]
         with (
             redirect_stdout(said),
             redirect_stderr(said),
-            patch.object(sys, "argv", ["x", *words, "-c", str(self.config)]),
+            patch.object(sys, "argv", ["", *words, *file]),
         ):
             try:
                 main()

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, Field
 
 from collector.feeds.http.access import Access
+from collector.feeds.http.approvals import approval_routes
 from collector.feeds.http.events import event_routes
 from collector.feeds.http.inspection import inspection_routes
 from collector.feeds.http.pricing import pricing_routes
@@ -50,6 +51,7 @@ def application(sources: Sources, tokens: Sequence[Token] | None) -> FastAPI:
     app.include_router(pricing_routes(sources), dependencies=[Depends(Access(tokens, "pricing"))])
     app.include_router(inspection_routes(sources), dependencies=[Depends(Access(tokens, "inspection"))])
     app.include_router(event_routes(sources), dependencies=[Depends(Access(tokens, "pricing", "inspection"))])
+    app.include_router(approval_routes(sources), dependencies=[Depends(Access(tokens, "pricing"))])
     app.include_router(_health(sources))
     return app
 

@@ -76,7 +76,7 @@ def test_pages_of_any_size_hold_every_day_once(room: Desk, limit: int) -> None:
 
 
 def test_a_case_has_its_evidence_and_its_sheet_in_both_languages_and_forms(room: Desk) -> None:
-    (case,) = room.items("/v1/inspection/cases?status=open&kind=current_loss&site=park")
+    (case,) = room.items("/v1/inspection/cases?status=ended&kind=current_loss&site=park")
     assert (case["meter"], case["account"], case["severity"]) == ("shop-1", "A-1", "inspect")
     path = f"/v1/inspection/cases/{case['id']}"
     assert room.ask(path).json() == case
