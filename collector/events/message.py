@@ -65,7 +65,9 @@ class EventData(Stated):
 
     condition: str = Field(description="Names the condition: opened, updated and closed share it.")
     kind: str = Field(description="The kind, for example current_loss.")
-    lifecycle: Lifecycle = Field(description="Where the condition stands.")
+    lifecycle: Lifecycle | Literal["withdrawn"] = Field(
+        description="Where the condition stands; withdrawn: readings that came late do not bear it out."
+    )
     meter: str = Field(description="The meter.")
     gateway: str = Field(description="The gateway that reads it.")
     part: str = Field(description="Phase, window or feeder it is about; empty for the whole meter.")

@@ -85,6 +85,8 @@ def calibrate(cases: Iterable[Case]) -> list[Tally]:
 def _scores(case: Case) -> Mapping[str, float]:
     highest: dict[str, float] = {}
     for one in case.conditions:
+        if one.withdrawn:
+            continue
         highest[one.kind] = max(highest.get(one.kind, 0.0), one.score)
     return highest
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from collector.events.message import KwhRange, Words
 
-Status = Literal["open", "ended", "confirmed", "dismissed"]
+Status = Literal["open", "ended", "withdrawn", "confirmed", "dismissed"]
 Decision = Literal["confirmed", "dismissed"]
 Audience = Literal["inspector", "customer"]
 
@@ -64,6 +64,7 @@ class Condition(_Record):
     limits: dict[str, float] = Field(description="Limits in force.")
     configuration: str = Field(description="Digest of registry, tariffs and limits in force.")
     ruled_out: tuple[str, ...] = Field(description="Innocent explanations that do not hold.")
+    withdrawn: bool = Field(description="Readings that came late do not bear it out; it counts no more.")
     sentence: Words = Field(description="What was found.")
 
 
@@ -82,7 +83,7 @@ class Case(_Record):
     account: str | None = Field(description="Pseudonym of the account; null if the meter is not registered.")
     site: str | None = Field(description="Its site.")
     feeder: str | None = Field(description="The feeder it hangs on, or the one whose master it is.")
-    status: Status = Field(description="open; ended: quiet for 14 days; confirmed or dismissed by a person.")
+    status: Status = Field(description="open; ended: quiet for 14 days; withdrawn; confirmed or dismissed by a person.")
     severity: Literal["look", "inspect"] = Field(description="inspect stands before look in the list.")
     kinds: tuple[str, ...] = Field(description="Kinds of its conditions, by name.")
     conditions: tuple[Condition, ...] = Field(description="By their start.")

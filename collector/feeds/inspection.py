@@ -2,7 +2,8 @@
 
 What is found about one meter joins one case until 14 days after the last condition of it has closed, or until a person
 has decided: what begins after a verdict is a new case, so that nothing hides in one that was dismissed. Kinds about
-capacity are matters of contract and make no case; neither does what is for information only.
+capacity are matters of contract and make no case; neither does what is for information only. A condition that late
+readings do not bear out is withdrawn: it stays in its case, so that the case keeps its name, and counts no more.
 
     score       1 − Π (1 − score of a family)
     rank value  score × max(kWh at stake, 10)                                                          [OURS]
@@ -54,6 +55,7 @@ _FAMILIES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("consumption_suspect", "feeder_excess"), "balance"),
     **dict.fromkeys(("cover_opened", "terminal_cover_opened", "magnetic_field"), "touched"),
 }
+WITHDRAWN: Final = "withdrawn"
 _STAGES: Final = {"opened": 0, "updated": 1, "closed": 2}
 
 FeederOf = Callable[[str], str | None]
@@ -64,7 +66,8 @@ Body = Mapping[str, Any]
 def makes_a_case(event: Body) -> bool:
     """Whether an event is about the measurement and asks for a look."""
     data = event["data"]
-    return data["severity"] != "info" and data["kind"] not in CONTRACT_KINDS
+    asks = data["severity"] != "info" or data["lifecycle"] == WITHDRAWN
+    return asks and data["kind"] not in CONTRACT_KINDS
 
 
 def cases_of(
@@ -87,14 +90,15 @@ def cases_of(
         decided.update(dict.fromkeys(verdict.conditions, verdict))
     found = []
     for meter, conditions in by_meter.items():
-        known = sorted(
-            ((_condition(list(messages.values())), next(iter(messages.values()))) for messages in conditions.values()),
-            key=lambda one: (one[0].started_at, one[0].condition),
-        )
-        data = known[-1][1]["data"]
-        for group in _groups([one for one, _ in known], decided):
-            found.append(_case(meter, data["site"], data["account"], feeder_of(meter), group, decided, now))
+        known = [one for messages in conditions.values() if (one := _condition(list(messages.values()))) is not None]
+        newest = max((one for messages in conditions.values() for one in messages.values()), key=_newest)["data"]
+        for group in _groups(sorted(known, key=lambda one: (one.started_at, one.condition)), decided):
+            found.append(_case(meter, newest["site"], newest["account"], feeder_of(meter), group, decided, now))
     return sorted(found, key=urgency)
+
+
+def _newest(event: Body) -> tuple[str, str]:
+    return event["time"], event["id"]
 
 
 def urgency(case: Case) -> tuple[bool, float, str]:
@@ -102,9 +106,13 @@ def urgency(case: Case) -> tuple[bool, float, str]:
     return case.severity != "inspect", -case.rank_value, case.id
 
 
-def _condition(messages: Sequence[Body]) -> Condition:
-    """What the messages of one condition come to."""
-    ordered = sorted(messages, key=lambda one: (one["time"], _STAGES.get(one["data"]["lifecycle"], 1)))
+def _condition(messages: Sequence[Body]) -> Condition | None:
+    """What the messages of one condition come to; ``None`` if all that is known is that it was withdrawn."""
+    stated = [one for one in messages if one["data"]["lifecycle"] != WITHDRAWN]
+    withdrawn = len(stated) < len(messages)
+    ordered = sorted(stated, key=lambda one: (one["time"], _STAGES.get(one["data"]["lifecycle"], 1)))
+    if not ordered:
+        return None
     first, last = ordered[0]["data"], ordered[-1]["data"]
     stakes = [one["data"]["evidence"]["kwh_at_stake"] for one in ordered]
     reading = first["evidence"]["readings"][0]
@@ -116,7 +124,7 @@ def _condition(messages: Sequence[Body]) -> Condition:
             "severity": "inspect" if any(one["data"]["severity"] == "inspect" for one in ordered) else "look",
             "score": max(one["data"]["score"] for one in ordered),
             "started_at": first["started_at"],
-            "ended_at": last["ended_at"],
+            "ended_at": first["started_at"] if withdrawn else last["ended_at"],
             "last_at": ordered[-1]["time"],
             "kwh_at_stake": next((stake for stake in reversed(stakes) if stake is not None), None),
             "readings": reading["values"],
@@ -124,6 +132,7 @@ def _condition(messages: Sequence[Body]) -> Condition:
             "limits": first["evidence"]["rule"]["limits"],
             "configuration": last["evidence"]["rule"]["configuration"],
             "ruled_out": first["evidence"]["ruled_out"],
+            "withdrawn": withdrawn,
             "sentence": last["evidence"]["sentence"],
         }
     )
@@ -166,8 +175,12 @@ def _case(
     first_at = conditions[0].started_at
     score, stake = combined_score(conditions), kwh_at_stake(conditions)
     end, verdict = ends_at(conditions), _verdict(conditions, decided)
-    status: Status = verdict.verdict if verdict else "ended" if end is not None and now > end else "open"
-    strongest = sorted(conditions, key=lambda one: (one.severity != "inspect", -one.score, one.started_at))
+    status: Status = "ended" if end is not None and now > end else "open"
+    if verdict is not None:
+        status = verdict.verdict
+    elif all(one.withdrawn for one in conditions):
+        status = "withdrawn"
+    strongest = sorted(conditions, key=lambda one: (one.withdrawn, one.severity != "inspect", -one.score))
     own_feeder = next((one.part for one in conditions if one.kind == "feeder_excess"), None)
     sentence = Words(zh=strongest[0].sentence.zh, en=strongest[0].sentence.en)
     return Case(
@@ -177,12 +190,12 @@ def _case(
         site=site,
         feeder=feeder or own_feeder,
         status=status,
-        severity=strongest[0].severity,
+        severity="look" if strongest[0].withdrawn else strongest[0].severity,
         kinds=tuple(sorted({one.kind for one in conditions})),
         conditions=tuple(conditions),
         score=score,
         kwh_at_stake=stake,
-        rank_value=round(score * max(stake.best if stake else 0.0, FLOOR_KWH), 3),
+        rank_value=0.0 if status == "withdrawn" else round(score * max(stake.best if stake else 0.0, FLOOR_KWH), 3),
         first_at=first_at,
         last_at=max(one.last_at for one in conditions),
         ends_at=end,
@@ -201,6 +214,8 @@ def combined_score(conditions: Iterable[Condition]) -> float:
     """1 − Π (1 − score) over the families, each with its highest score."""
     highest: dict[str, float] = {}
     for one in conditions:
+        if one.withdrawn:
+            continue
         family = _FAMILIES.get(one.kind, one.kind)
         highest[family] = max(highest.get(family, 0.0), one.score)
     return round(1 - math.prod(1 - score for score in highest.values()), 4)
@@ -208,7 +223,10 @@ def combined_score(conditions: Iterable[Condition]) -> float:
 
 def kwh_at_stake(conditions: Iterable[Condition]) -> KwhRange | None:
     """The energy of a case: of overlapping conditions the largest kind, over spans apart in time the sum."""
-    known = sorted((one for one in conditions if one.kwh_at_stake is not None), key=lambda one: one.started_at)
+    known = sorted(
+        (one for one in conditions if one.kwh_at_stake is not None and not one.withdrawn),
+        key=lambda one: one.started_at,
+    )
     if not known:
         return None
     spans: list[list[Condition]] = []

@@ -48,7 +48,9 @@ class Sheet:
 def sheet(case: Case, lang: Language, audience: Audience, zone: ZoneInfo) -> Sheet:
     """The sheet of a case; a case of one condition is the sheet of that condition."""
     words = HEADINGS[lang]
-    shown = sorted(case.conditions, key=lambda one: (one.severity != "inspect", -one.score, one.started_at))[:_SHOWN]
+    shown = sorted(
+        case.conditions, key=lambda one: (one.withdrawn, one.severity != "inspect", -one.score, one.started_at)
+    )[:_SHOWN]
     left = len(case.conditions) - len(shown)
     chinese, english = STATUS[case.status]
     ends = {one.ended_at for one in case.conditions}

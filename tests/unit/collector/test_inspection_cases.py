@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from collector.events.event import Event
+from collector.events.event import Event, withdrawn
 from collector.feeds.announcements import feeder_of
 from collector.feeds.case import Case, Verdict
 from collector.feeds.inspection import FLOOR_KWH, cases_of
@@ -172,3 +172,19 @@ def test_a_case_names_its_feeder_and_the_customer_is_never_accused() -> None:
             assert "窃" not in text.zh
         assert "needs inspection" in case.text.customer.en
         assert "计量需要检查" in case.text.customer.zh
+
+
+def test_what_late_readings_do_not_bear_out_is_withdrawn_and_counts_no_more() -> None:
+    opened = event(kwh=(5, 6, 7))
+    other = event("energy_mismatch", part="", start=T0 + HOUR_MS, score=0.7, kwh=(1, 2, 3))
+    back = withdrawn(opened.cloudevent())
+
+    (alone,) = fold([opened, back])
+    (case,) = fold([opened, other, back])
+    (as_before,) = fold([opened, other])
+
+    assert (alone.status, alone.score, alone.kwh_at_stake, alone.rank_value) == ("withdrawn", 0.0, None, 0.0)
+    assert (case.id, case.status, case.score) == (as_before.id, "open", 0.7)
+    assert case.kwh_at_stake is not None
+    assert case.kwh_at_stake.best == 2.0
+    assert fold([back]) == []
