@@ -65,7 +65,8 @@ class Condition(_Record):
     configuration: str = Field(description="Digest of registry, tariffs and limits in force.")
     ruled_out: tuple[str, ...] = Field(description="Innocent explanations that do not hold.")
     withdrawn: bool = Field(description="Readings that came late do not bear it out; it counts no more.")
-    sentence: Words = Field(description="What was found.")
+    found: Words = Field(description="The sentence of its first event: what was found.")
+    sentence: Words = Field(description="The sentence of its newest event: how it stands.")
 
 
 class CaseText(_Record):

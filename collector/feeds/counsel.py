@@ -83,18 +83,12 @@ def kind_name(kind: str) -> Words:
     return Words(zh=zh, en=en)
 
 
-def counsel(meter: str, kinds: Sequence[str], found: Words) -> CaseText:
-    """What to say about a case.
-
-    Args:
-        meter: its meter.
-        kinds: the strongest kind first.
-        found: the sentence of the strongest condition.
-    """
+def counsel(meter: str, kinds: Sequence[str]) -> CaseText:
+    """What to say about a case of a meter; ``kinds`` with the strongest first."""
     looks = list(dict.fromkeys(_LOOK_FIRST.get(kind, _LOOK_FIRST_ELSE) for kind in kinds))
     inspector = Words(
-        zh=f"{found.zh}现场：{'；'.join(zh for zh, _ in looks)}。拍照、记录封印号和示数，并核对工单与客户说明。",
-        en=f"{found.en} On site: {'; '.join(en for _, en in looks)}. Take photographs, note seal numbers and registers, "
+        zh=f"现场：{'；'.join(zh for zh, _ in looks)}。拍照、记录封印号和示数，并核对工单与客户说明。",
+        en=f"On site: {'; '.join(en for _, en in looks)}. Take photographs, note seal numbers and registers, "
         "and hear the customer's explanation.",
     )
     customer = Words(

@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from collector.events.event import iso
-from collector.events.message import KwhRange, Words
+from collector.events.message import KwhRange
 from collector.feeds.case import Case, Condition, Status, Verdict
 from collector.feeds.counsel import counsel
 
@@ -133,6 +133,7 @@ def _condition(messages: Sequence[Body]) -> Condition | None:
             "configuration": last["evidence"]["rule"]["configuration"],
             "ruled_out": first["evidence"]["ruled_out"],
             "withdrawn": withdrawn,
+            "found": first["evidence"]["sentence"],
             "sentence": last["evidence"]["sentence"],
         }
     )
@@ -182,7 +183,6 @@ def _case(
         status = "withdrawn"
     strongest = sorted(conditions, key=lambda one: (one.withdrawn, one.severity != "inspect", -one.score))
     own_feeder = next((one.part for one in conditions if one.kind == "feeder_excess"), None)
-    sentence = Words(zh=strongest[0].sentence.zh, en=strongest[0].sentence.en)
     return Case(
         id=case_id(meter, first_at),
         meter=meter,
@@ -200,7 +200,7 @@ def _case(
         last_at=max(one.last_at for one in conditions),
         ends_at=end,
         verdict=verdict,
-        text=counsel(meter, [one.kind for one in strongest], sentence),
+        text=counsel(meter, [one.kind for one in strongest]),
     )
 
 

@@ -7,6 +7,7 @@ customer's has neither, and accuses nobody.
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +19,13 @@ from zoneinfo import ZoneInfo
 from collector.events.message import KwhRange, Words
 from collector.feeds.case import Audience, Case, Condition
 from collector.feeds.counsel import kind_name
-from collector.feeds.sheet_words import HEADINGS, STATUS, quantity, ruled_out
+from collector.feeds.sheet_words import HEADINGS, STATUS, limit, quantity, ruled_out
 from metering.settings import Language
 
 WIDTH: Final = 100
-_SHOWN: Final = 3
+_SHOWN: Final = 2
 """Conditions on one page, the strongest first."""
+_UNBROKEN: Final = re.compile(r"[!-~]+|.")
 _NOT_AT_LINE_START: Final = "，。；：、）！？"
 
 
@@ -101,11 +103,12 @@ def wrapped(text: str) -> list[str]:
     if columns(text) == len(text):
         return textwrap.wrap(text, WIDTH) or [""]
     lines, line = [], ""
-    for one in text:
+    for one in _UNBROKEN.findall(text):
         if columns(line + one) > WIDTH and one not in _NOT_AT_LINE_START:
             lines.append(line.rstrip())
-            line = ""
-        line += one
+            line = one.lstrip()
+        else:
+            line += one
     return [*lines, line]
 
 
@@ -117,7 +120,9 @@ def local(moment: datetime, zone: ZoneInfo) -> str:
 def _found(shown: Sequence[Condition], left: int, lang: Language) -> Iterator[str]:
     for one in shown:
         name = _of(kind_name(one.kind), lang)
-        yield f"{name[:1].upper()}{name[1:]}{'：' if lang == 'zh' else ': '}{_of(one.sentence, lang)}"
+        yield f"{name[:1].upper()}{name[1:]}{'：' if lang == 'zh' else ': '}{_of(one.found, lang)}"
+        if one.sentence != one.found:
+            yield _of(one.sentence, lang)
     if left > 0:
         yield HEADINGS[lang]["more"].format(n=left)
 
@@ -131,9 +136,14 @@ def _measured(one: Condition, lang: Language, zone: ZoneInfo) -> str:
 
 
 def _limits(one: Condition, lang: Language) -> str:
-    parts = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in one.limits.items()]
+    parts = [_limit(name, value, lang) for name, value in one.limits.items()]
     colon = "：" if lang == "zh" else ": "
     return f"{_of(kind_name(one.kind), lang)}{colon}{_listed(parts, lang)}"
+
+
+def _limit(name: str, value: float, lang: Language) -> str:
+    label, unit, scale = limit(name, lang)
+    return f"{label} {_number(value * scale)}{f' {unit}' if unit else ''}"
 
 
 def _stake(stake: KwhRange | None, lang: Language) -> str:

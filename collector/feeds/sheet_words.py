@@ -90,6 +90,7 @@ _RULED_OUT: Final[Mapping[str, tuple[str, str]]] = {
     "approved_window": ("已批准的临时增容", "approved temporary capacity"),
 }
 
+_PHASES: Final = ("l1", "l2", "l3", "n")
 _QUANTITIES_ZH: Final[Mapping[str, str]] = {
     "active_power": "有功功率",
     "reactive_power": "无功功率",
@@ -99,6 +100,44 @@ _QUANTITIES_ZH: Final[Mapping[str, str]] = {
     "active_energy_import": "正向有功示数",
     "active_energy_export": "反向有功示数",
 }
+
+
+_LIMITS: Final[Mapping[str, tuple[str, str]]] = {
+    "voltage_share": ("电压不低于额定值的", "share of the nominal voltage, at least"),
+    "current_a": ("电流低于", "current below"),
+    "recover_a": ("恢复电流", "it is over from"),
+    "usual_share": ("其余相电流不低于平时的", "share of the other phases' usual current, at least"),
+    "delay_s": ("持续", "for"),
+    "readings": ("连续读数", "readings in a row"),
+    "relative": ("相差", "difference of"),
+    "absolute_kwh": ("另加", "and in addition"),
+    "window_h": ("统计时长", "over"),
+    "contract_kva": ("合同容量", "contracted capacity"),
+    "approved_kva": ("批准容量", "approved capacity"),
+    "limit_kva": ("有效容量", "capacity in force"),
+    "score": ("证据强度达到", "evidence from"),
+    "clear": ("证据强度低于此值即恢复", "it is over below"),
+    "share": ("占比", "share of"),
+    "deviations": ("超出平常波动的倍数", "times the usual spread"),
+}
+_UNITS: Final[Mapping[str, tuple[str, float]]] = {
+    "share": ("%", 100.0),
+    "relative": ("%", 100.0),
+    "a": ("A", 1.0),
+    "s": ("s", 1.0),
+    "h": ("h", 1.0),
+    "v": ("V", 1.0),
+    "kw": ("kW", 1.0),
+    "kva": ("kVA", 1.0),
+    "kwh": ("kWh", 1.0),
+}
+
+
+def limit(name: str, lang: Language) -> tuple[str, str, float]:
+    """A limit in plain words, its unit, and what its number is multiplied by to have that unit."""
+    zh, en = _LIMITS.get(name, (name.replace("_", " "), name.replace("_", " ")))
+    unit, scale = _UNITS.get(name.rpartition("_")[2], ("", 1.0))
+    return (zh if lang == "zh" else en), unit, scale
 
 
 def ruled_out(name: str, lang: Language) -> str:
@@ -111,8 +150,8 @@ def quantity(name: str, lang: Language) -> tuple[str, str]:
     """A quantity in plain words, and its unit."""
     known = QUANTITIES.get(name)
     unit = known.unit if known else ""
-    if lang == "en":
-        return name.replace("_", " "), unit
     stem, _, phase = name.rpartition("_")
+    if lang == "en":
+        return (f"{stem.replace('_', ' ')} {phase.upper()}" if phase in _PHASES else name.replace("_", " ")), unit
     base = {"voltage": "电压", "current": "电流", "active_power": "有功功率"}.get(stem)
-    return (f"{phase.upper()} 相{base}" if base else _QUANTITIES_ZH.get(name, name)), unit
+    return (f"{phase.upper()} 相{base}" if base and phase in _PHASES else _QUANTITIES_ZH.get(name, name)), unit

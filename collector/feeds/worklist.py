@@ -118,7 +118,7 @@ def _narrowed(case: Case, own: tuple[Condition, ...]) -> Case:
             "kwh_at_stake": kwh_at_stake(own),
             "first_at": own[0].started_at,
             "ends_at": ends_at(own),
-            "text": counsel(case.meter, [one.kind for one in own], own[0].sentence),
+            "text": counsel(case.meter, [one.kind for one in own]),
         }
     )
 
