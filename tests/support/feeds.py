@@ -142,7 +142,7 @@ class Desk:
         return 0, said.getvalue()
 
 
-def desk(folder: Path, **http: object) -> Desk:
+def desk(folder: Path, billing_day: int = 1, **http: object) -> Desk:
     """Write the files of a collector with the feeds configured."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -157,7 +157,7 @@ def desk(folder: Path, **http: object) -> Desk:
         "http": {"port": port, "tokens_file": "feeds.tokens"} | http,
     }
     registry = {
-        "sites": [{"id": "park"}, {"id": "street"}],
+        "sites": [{"id": name, "billing_day": billing_day} for name in ("park", "street")],
         "meters": [
             {"id": name, "site": "street" if name == "shop-3" else "park", "account": f"A-{n}", "trade": "retail"}
             | {"contract_kva": 30, "base_current_a": 10, "maximum_current_a": 80}
