@@ -2,8 +2,9 @@
 
 What is found about one meter joins one case until 14 days after the last condition of it has closed, or until a person
 has decided: what begins after a verdict is a new case, so that nothing hides in one that was dismissed. Kinds about
-capacity are matters of contract and make no case; neither does what is for information only. A condition that late
-readings do not bear out is withdrawn: it stays in its case, so that the case keeps its name, and counts no more.
+capacity are matters of contract, those about supply and load are not about the measurement: neither makes a case, nor
+does what is for information only. A kind that is listed nowhere makes one: better seen than lost. A condition that
+late readings do not bear out is withdrawn: it stays in its case, so that the case keeps its name, and counts no more.
 
     score       1 − Π (1 − score of a family)
     rank value  score × max(kWh at stake, 10)                                                          [OURS]
@@ -44,16 +45,30 @@ CONTRACT_KINDS: Final = frozenset(
         "demand_limit",
     }
 )
+SUPPLY_KINDS: Final = frozenset(
+    {
+        "undervoltage",
+        "overvoltage",
+        "voltage_imbalance",
+        "over_current",
+        "overload",
+        "low_power_factor",
+        "outage",
+        "read_failure",
+        "consumption_change",
+    }
+)
 
 _FAMILIES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("current_loss", "current_break", "current_shunt", "current_imbalance", "severe_current_imbalance", "neutral"),
-        "current",
-    ),
-    **dict.fromkeys(("voltage_loss", "phase_break", "undervoltage", "overvoltage", "voltage_imbalance"), "voltage"),
-    **dict.fromkeys(("energy_mismatch", "register_stopped", "register_fell", "register_sum"), "register"),
-    **dict.fromkeys(("consumption_suspect", "feeder_excess"), "balance"),
-    **dict.fromkeys(("cover_opened", "terminal_cover_opened", "magnetic_field"), "touched"),
+    kind: family
+    for family, kinds in {
+        "current": "current_loss current_shunt current_imbalance severe_current_imbalance neutral_mismatch",
+        "voltage": "voltage_loss phase_loss",
+        "register": "energy_mismatch register_stopped register_fell register_sum",
+        "balance": "consumption_suspect feeder_excess",
+        "touched": "cover_opened terminal_cover_opened magnetic_field programmed clock_set registers_cleared",
+    }.items()
+    for kind in kinds.split()
 }
 WITHDRAWN: Final = "withdrawn"
 _STAGES: Final = {"opened": 0, "updated": 1, "closed": 2}
@@ -67,7 +82,7 @@ def makes_a_case(event: Body) -> bool:
     """Whether an event is about the measurement and asks for a look."""
     data = event["data"]
     asks = data["severity"] != "info" or data["lifecycle"] == WITHDRAWN
-    return asks and data["kind"] not in CONTRACT_KINDS
+    return asks and data["kind"] not in CONTRACT_KINDS | SUPPLY_KINDS
 
 
 def cases_of(
