@@ -12,14 +12,14 @@ from pydantic import Field
 
 from collector.checks.apparent_power import ApparentPower
 from collector.checks.capacity import Capacity, CapacitySettings
-from collector.checks.check import Check
-from collector.checks.current_loss import CurrentLoss, CurrentLossSettings
-from collector.checks.current_shunt import CurrentShunt, CurrentShuntSettings
+from collector.checks.check import Check, SparseCheck
 from collector.checks.day_peak import DayPeak
 from collector.checks.energy_day import EnergyDay
 from collector.checks.energy_mismatch import EnergyMismatch, EnergyMismatchSettings
+from collector.checks.integrity import ClassSettings, IntegritySettings, integrity_checks
 from collector.checks.load_block import LoadBlock
 from collector.checks.read_count import ReadCount
+from collector.checks.reading_order import ReadingOrder
 from collector.checks.register_day import COLUMN_OF, RegisterDay
 from collector.checks.register_difference import REGISTERS, RegisterDifference
 from collector.checks.sliding_demand import SlidingDemand
@@ -49,17 +49,16 @@ class SqliteSettings(Settings):
     path: Path = Field(description="The database file.")
 
 
-class ChecksSettings(Settings):
+class ChecksSettings(IntegritySettings):
     """Limits of the checks; the defaults are those of the catalogue."""
 
-    current_loss: CurrentLossSettings = Field(CurrentLossSettings(), description="失流.")
-    current_shunt: CurrentShuntSettings = Field(CurrentShuntSettings(), description="Partial shunt.")
     energy_mismatch: EnergyMismatchSettings = Field(EnergyMismatchSettings(), description="Register against power.")
     capacity: CapacitySettings = Field(CapacitySettings(), description="Contract and temporary capacity.")
     suspicion: SuspicionSettings = Field(SuspicionSettings(), description="Consumption that seems not to be measured.")
+    classes: tuple[ClassSettings, ...] = Field((), description="Other limits for some meters; later ones win.")
 
 
-def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
+def all_checks(limits: ChecksSettings) -> tuple[Check | SparseCheck, ...]:
     """The checks in the order they run: register differences come first, then load blocks; others use them."""
     return (
         *(RegisterDifference(register) for register in REGISTERS),
@@ -74,8 +73,8 @@ def all_checks(limits: ChecksSettings) -> tuple[Check, ...]:
         Capacity(limits.capacity),
         TemporaryCapacity(),
         DayPeak("peak_kva", "kva_end", "kva"),
-        CurrentLoss(limits.current_loss),
-        CurrentShunt(limits.current_shunt),
+        ReadingOrder(),
+        *integrity_checks(limits, limits.classes),
     )
 
 
@@ -104,7 +103,7 @@ class Rules:
     limits: ChecksSettings
     digest: str  # names all three
 
-    def checks(self) -> tuple[Check, ...]:
+    def checks(self) -> tuple[Check | SparseCheck, ...]:
         """The checks with the limits in force."""
         return all_checks(self.limits)
 

@@ -316,8 +316,12 @@ class Pipeline:
         progress.outgoing += [
             Outgoing(one.id, self._topics.event(one.kind, one.series.meter), one.body()) for one in events
         ]
-        if self._announcements is not None:
+        if self._announcements is None:
+            return
+        try:
             progress.outgoing += await asyncio.to_thread(self._announcements.outgoing, events, tables)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in telling, it must not stop storing
+            log.error("the feeds were not told of a commit", why=f"{type(error).__name__}: {error}")
 
     # --- step 6 ---------------------------------------------------------------------------------
 

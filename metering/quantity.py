@@ -1,11 +1,12 @@
 """Every quantity that travels has one name, one OBIS code, one unit and one resolution.
 
 Names are IEC words (IEC 61968-9, DLMS UA Blue Book). Units are fixed for the whole project: kW, kvar,
-kVA, kWh, kvarh, V, A, Hz. A driver converts to them; nothing later does. ``decimals`` is the
+kVA, kWh, kvarh, V, A, Hz, s. A driver converts to them; nothing later does. ``decimals`` is the
 resolution at which a value is sent: 3 for kWh means that the integer on the wire counts Wh.
 
 Signs: active power is positive for import. The OBIS code of a signed sum is that of its import part
-where the standard has no code of its own (reactive power).
+where the standard has no code of its own (reactive power). A meter's clock offset has none either: it is the clock
+object (0-0:1.0.0) less the time at the gateway when it was read, positive when the meter is ahead.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _catalogue() -> dict[str, Quantity]:
     add("frequency", 14, 7, "Hz", Kind.INSTANTANEOUS, 2)
     add("demand", 1, 4, "kW", Kind.DEMAND, 4)
     add("maximum_demand", 1, 6, "kW", Kind.DEMAND, 4)
+    found["clock_offset"] = Quantity("clock_offset", ObisCode(0, 0, 1, 0, 0), "s", Kind.INSTANTANEOUS, 0)
     return found
 
 

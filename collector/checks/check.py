@@ -1,16 +1,20 @@
 """What a check is: a pure step over one frame, with its state as an argument.
 
 ``step`` gets the frame, what the registry says (``Fleet``) and a copy of the state of the frame's slots, one row
-a field, which it may change. It returns the new state, what it found and what it measured. No clock, no I/O, no
-logging; all limits are settings with their provenance: [FW] public terminal firmware, [OURS] our own choice.
+a field, which it may change. It returns the new state, what it found and what it measured. A ``SparseCheck`` reads its
+state from ``Pages`` and returns a ``Change``: it remembers much only of meters at which something is at work. A step
+that fails has changed nothing, and no step may look at how the rows were framed. No clock, no I/O, no logging; all
+limits are settings with their provenance: [FW] public terminal firmware, [TERM] other public terminal code, [OURS]
+our own choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+from collector.engine.book import Change, Pages, Trail
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.store.table import Rows
@@ -46,6 +50,7 @@ class Finding:
     ruled_out: tuple[str, ...] = ()
     energy: Energy | None = None
     ended_at: float | None = None
+    trail: Trail = ()  # earlier readings that decided, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Measured:
 class Step:
     """The outcome of one step."""
 
-    state: Floats
+    state: Floats | Change
     findings: tuple[Finding, ...] = ()
     measured: tuple[Measured, ...] = ()
     derived: Mapping[str, Floats] = field(default_factory=dict)  # columns that later checks of the frame may use
@@ -86,5 +91,38 @@ class Check(Protocol):
         ...
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:
+        """Judge every row of the frame."""
+        ...
+
+
+@runtime_checkable
+class SparseCheck(Protocol):
+    """Rules over all meters that are at rest at nearly all of them."""
+
+    @property
+    def name(self) -> str:
+        """Names the state in a snapshot and the check in an alarm."""
+        ...
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is learnt of every meter; NaN at first."""
+        ...
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """Its conditions, by kind and part."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether what is learnt needs 64 bits."""
+        ...
+
+    def concerns(self, frame: Frame) -> bool:
+        """Whether the frame carries what the check needs."""
+        ...
+
+    def step(self, frame: Frame, fleet: Fleet, state: Pages) -> Step:
         """Judge every row of the frame."""
         ...

@@ -39,6 +39,7 @@ SHAPES: Final = ("share", "noise", "reversed", "zeros", "flat")
 _LEAST: Final = np.array([0.08, 0.3, 0.5, 0.3, 0.3])  # weight below which a shape means nothing
 _MOST: Final = np.array([9.0, 1.6, 1.6, 3.0, 3.0])  # weight above which it cannot be the truth
 _FLAT: Final = SHAPES.index("flat")
+_SURE: Final = 3.0  # standard errors by which the wiggles of a shape must be there
 _SMOOTH: Final = 7  # quarters of the moving mean that parts shape from wiggles
 _FEWEST_QUARTERS: Final = 32
 _WEEK: Final = 7
@@ -252,8 +253,9 @@ class _Fit:
         fast = (by_day - smooth(by_day)).ravel()
         fast[~self._valid] = 0.0
         wiggle = self._wiggles @ fast / self._wiggle_norm
-        error = self._sigma / np.sqrt(self._wiggle_norm)
-        fits = (wiggle > 0.45 * weight - error) & (wiggle < 1.8 * weight + error) & (wiggle > 2 * error)
+        noise = max(self._sigma, float(np.sqrt(fast @ fast / max(self._valid.sum(), 1))))
+        error = noise / np.sqrt(self._wiggle_norm)
+        fits = (wiggle > 0.45 * weight - error) & (wiggle < 1.8 * weight + error) & (wiggle > _SURE * error)
         gain *= fits | (self._family == _FLAT)
         return gain, float(left @ left)
 

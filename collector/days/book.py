@@ -1,13 +1,14 @@
 """The days under way: load blocks come in, and a site's day goes out when it is over.
 
-A day of a site is over when every gateway that reported something of it has ended a block of the next day, or when
-one of them is six hours past it: a gateway that is silent may not hold up the others. What comes later reopens the
-day (see ``Days``). Event time only; a book knows no clock.
+A day of a site is over when every gateway that reported something of it is three hours past it (a meter that missed
+the reading at midnight ends its last block with the next one), or when one of them is six hours past it: a gateway
+that is silent may not hold up the others. A block of a day that is over was spread over a gap, or late readings bring
+it, which put the day back (see ``Days``); else it is passed over. Event time only; a book knows no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -21,6 +22,7 @@ from collector.store.table import LOAD_BLOCK, Rows, Table
 from collector.tariff.calendar import BLOCK_MS
 
 _LONGEST_BLOCKS: Final = 100  # of a local day, where clocks are put back
+_AFTER_BLOCKS: Final = 12  # three hours
 _WAITS_BLOCKS: Final = 24  # six hours
 _COLUMNS: Final = ("import_kwh", "export_kwh", "covered", "estimated")
 _MEASURED: Final = 0.5  # share of a block that measured intervals must cover
@@ -71,6 +73,7 @@ class Book:
         """No day yet."""
         self._fleet = fleet
         self._open: dict[str, dict[int, _OpenDay]] = {}  # site → first block → day
+        self._over: dict[str, int] = {}  # site → first block after the last day that is over
 
     def sites(self) -> list[str]:
         """The sites with a day under way."""
@@ -92,7 +95,7 @@ class Book:
             if name is None:  # a meter that is not registered
                 continue
             touched.add(name)
-            left = np.flatnonzero(calendars == calendar)
+            left = np.flatnonzero((calendars == calendar) & (blocks >= self._over.get(name, 0)))
             while len(left):
                 local = self._fleet.calendars[calendar].day_of(int(blocks[left[0]]))
                 inside = (blocks[left] >= local.first) & (blocks[left] < local.end)
@@ -112,10 +115,11 @@ class Book:
                 latest[gateway] = max(latest.get(gateway, 0), block)
         for first in sorted(days):
             day = days[first]
-            everyone = all(latest[gateway] >= day.end for gateway in day.passed)
+            everyone = all(latest[gateway] >= day.end + _AFTER_BLOCKS for gateway in day.passed)
             if not (finish or everyone or max(latest.values()) >= day.end + _WAITS_BLOCKS):
                 return
             del days[first]
+            self._over[site] = day.end
             yield self._site_day(site, day)
 
     def snapshot(self, gateway: str) -> bytes:
@@ -130,13 +134,12 @@ class Book:
                     saved.append(_Saved(site, day.day, day.first, day.end, meters, values, day.passed[gateway]))
         return _encode(saved)
 
-    def restore(self, gateway: str, snapshot: bytes, closed: Mapping[str, date]) -> None:
-        """Take up what a gateway's meters had of the days under way, but for days that are closed by now.
+    def over_until(self, site: str, block: int) -> None:
+        """Say which days are over: those before a block."""
+        self._over[site] = block
 
-        Args:
-            gateway: whose meters.
-            snapshot: from ``snapshot``.
-            closed: the last closed day of each site.
+    def restore(self, gateway: str, snapshot: bytes) -> None:
+        """Take up what a gateway's meters had of the days under way, but for days that are over by now.
 
         Raises:
             ValueError: the bytes are no snapshot.
@@ -146,7 +149,7 @@ class Book:
         except msgspec.MsgspecError as error:
             raise ValueError(f"no days under way: {error}") from error
         for one in saved:
-            if one.site in closed and one.day <= closed[one.site]:
+            if one.first < self._over.get(one.site, 0):
                 continue
             day = self._open.setdefault(one.site, {}).setdefault(one.first, _OpenDay(one.day, one.first, one.end))
             rows = day.rows(self._fleet.slots(gateway, one.meters))
@@ -164,7 +167,7 @@ class Book:
         for n, values in enumerate((day.imported, day.exported, known, np.where(day.measured, 0.0, np.nan))):
             back.values[n, rows, columns] = values[:, local.quarters]
         for slot in day.slots:
-            back.passed[self._fleet.series[slot].gateway] = local.end
+            back.passed[self._fleet.series[slot].gateway] = local.end + _AFTER_BLOCKS
 
     def _put(self, day: _OpenDay, slots: Rows, blocks: Rows, given: dict[str, Floats], chosen: Rows) -> None:
         rows, at = day.rows(slots), (blocks - day.first).astype(np.intp)

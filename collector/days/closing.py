@@ -16,6 +16,7 @@ import numpy as np
 
 from collector.checks.check import Finding
 from collector.days import suspicion
+from collector.days.change import changes
 from collector.days.consumption import Behaviour, behaviour
 from collector.days.day import DAYS_LOOKED_AT, ClosedDay, DayClass, SiteDay, Standing
 from collector.days.expected import History
@@ -78,7 +79,8 @@ class Closing:
         trades = self._trades(today.meters)
         prepared = history.expected(kind), typical(net, trades)
         own = behaviour(net, today.measured, prepared[0], history, trades)
-        balances = self._feeders.of(past, today, net, prepared, self._prepare)
+        changed = _changed(history, own)
+        balances = self._feeders.of(past, today, net, prepared, changed, self._prepare)
         followed = _followed(past, touched, today)
         closure = np.array([self._registry.closed_on(meter, today.day) for meter in today.meters], np.bool_)
         oddness = np.where(closure | (kind == "festival"), 0.0, own.oddness)
@@ -92,6 +94,7 @@ class Closing:
         judged &= np.array([self._registry.mastered_by(meter) is None for meter in today.meters], np.bool_)
         standing, findings = self._advance(past, today, score, judged, balances, own, prepared[0])
         of_feeders, more = excesses(self._registry, past, today, balances)
+        of_changes, moved = changes(past, today, own.log_ratio, closure | (kind == "festival"))
         odd_days = np.where(oddness >= _ODD, _last(history.odd_days) + 1, 0.0)
         learns = ((~np.isnan(net)).sum(axis=1) >= _COMPLETE_QUARTERS) & ~closure & (score < _INNOCENT)
         learns &= (oddness < _ODD) | balances.closes | (odd_days > _LEARNT_AFTER)
@@ -106,11 +109,11 @@ class Closing:
             log_ratio=own.log_ratio.astype(np.float32),
             odd_days=odd_days.astype(np.float32),
             feeders=balances.days,
-            standing=standing | of_feeders,
+            standing=standing | of_feeders | of_changes,
             touched=followed,
         )
         scores = {meter: float(score[i]) for i, meter in enumerate(today.meters) if judged[i]}
-        return Verdict(closed, (*findings, *more), scores)
+        return Verdict(closed, (*findings, *more, *moved), scores)
 
     def _prepare(self, past: Sequence[ClosedDay], closed: ClosedDay) -> Prepared:
         """What a day of the past was compared with."""
@@ -139,7 +142,7 @@ class Closing:
         expected: Floats,
     ) -> tuple[dict[str, Standing], list[tuple[str, Finding]]]:
         standing = dict(past[-1].standing) if past else {}
-        standing = {name: one for name, one in standing.items() if not name.startswith("feeder:")}
+        standing = {name: one for name, one in standing.items() if ":" not in name}  # a meter's name has none
         findings = []
         for i in np.flatnonzero(judged).tolist():
             meter = today.meters[i]
@@ -155,6 +158,13 @@ class Closing:
             else:
                 standing[meter] = now
         return standing, findings
+
+
+def _changed(history: History, own: Behaviour) -> Floats:
+    """By how much each meter has changed: mean ln(day / expected day) of the last week, NaN where nobody knows."""
+    recent = np.concatenate([history.log_ratio[-6:], own.log_ratio[None]])
+    known = ~np.isnan(recent)
+    return np.where(known.any(axis=0), np.nan_to_num(recent).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _weights(meters: tuple[str, ...], balances: Balances, followed: Mapping[str, int]) -> Floats:

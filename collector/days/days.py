@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from collector.days import feeder_excess, suspicion
+from collector.days import change, feeder_excess, suspicion
 from collector.days.book import Book
 from collector.days.closing import Closing, Verdict
 from collector.days.day import DAYS_REMEMBERED, ClosedDay, SiteDay
@@ -26,7 +26,7 @@ from collector.store.table import SUSPICION, Table, scaled
 from collector.tariff.calendar import BLOCK_MS, LocalDay
 
 FALSIFICATION: Final = "falsification"
-DAY_KINDS: Final = frozenset({suspicion.KIND, feeder_excess.KIND})
+DAY_KINDS: Final = frozenset({suspicion.KIND, feeder_excess.KIND, change.KIND})
 TOUCHES: Final = frozenset({"cover_opened", "terminal_cover_opened", "magnetic_field"})
 
 
@@ -75,6 +75,7 @@ class Days:
     def restore_past(self, site: str, past: Iterable[ClosedDay]) -> None:
         """Take up the closed days of a site, oldest first."""
         self._past[site] = list(past)[-DAYS_REMEMBERED:]
+        self._over(site)
         self._closing.forget()
 
     def snapshot(self, gateway: str) -> bytes:
@@ -95,8 +96,7 @@ class Days:
             saved = _decode(snapshot)
         except msgspec.MsgspecError as error:
             raise ValueError(f"no days under way: {error}") from error
-        closed = {site: past[-1].day for site, past in self._past.items() if past}
-        self.book.restore(gateway, saved.book, closed)
+        self.book.restore(gateway, saved.book)
         for site, meters in saved.touched.items():
             self._touched.setdefault(site, {}).update(meters)
 
@@ -106,6 +106,7 @@ class Days:
         first = calendar.day_of(since_ms // BLOCK_MS).date
         past = self._past.get(site, [])
         self._past[site] = [one for one in past if one.day < first]
+        self.book.over_until(site, calendar.day_on(first).first)
         for closed in past:
             if closed.day >= first:
                 blocks = calendar.day_on(closed.day)
@@ -126,6 +127,11 @@ class Days:
         for site in self.book.sites():
             self._close(site, self.book.over(site, finish=True), judged)
         return judged
+
+    def _over(self, site: str) -> None:
+        past = self._past[site]
+        if past:
+            self.book.over_until(site, self._fleet.calendar_of_site(site).day_on(past[-1].day).end)
 
     def _close(self, site: str, days: Iterable[SiteDay], judged: Judged) -> None:
         past = self._past.setdefault(site, [])

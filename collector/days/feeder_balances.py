@@ -28,6 +28,9 @@ Prepared = tuple[Floats, Floats]
 _LOSS_DAYS: Final = 28
 _FEWEST_CLEAN: Final = 3
 _NAMED_BY_WEEK: Final = 0.1  # what it is worth that a week names a meter and today does not
+_DOUBTED: Final = 0.3  # what a claim is worth against such a doubt
+_LEAST_DROP: Final = 0.4  # of the drop that a claim implies
+_DAY_SPREAD: Final = 0.1  # ln units a day may differ anyway
 _FULL_MISSING: Final = 0.1  # share of a day's energy
 _FINGERPRINT: Final = 0.9  # what a fingerprint without a doubt is worth
 
@@ -67,6 +70,7 @@ class FeederBalances:
         today: SiteDay,
         net: Floats,
         prepared: Prepared,
+        changed: Floats,
         prepare: Callable[[Sequence[ClosedDay], ClosedDay], Prepared],
     ) -> Balances:
         """Balance every feeder of the site.
@@ -76,6 +80,7 @@ class FeederBalances:
             today: the day; ``net`` is its net energy, NaN where it was not read.
             net: see ``today``.
             prepared: of today.
+            changed: by meter: ln(days / expected days) of the last week, NaN = unknown.
             prepare: the same for a day of the past that is not at hand any more.
         """
         rows = {meter: i for i, meter in enumerate(today.meters)}
@@ -89,7 +94,10 @@ class FeederBalances:
             week = [one for one in self._week(past, feeder, prepare) if one is not None]
             chosen = [rows[meter] for meter in self._registry.on_feeder(feeder.id)]
             balanced = balance([*week, made], *_learnt(past, feeder.id))
-            _note(found, feeder, chosen, balanced, made, fingerprints([*week, made]))
+            prints = fingerprints([*week, made])
+            generates = [self._registry.meters[meter].pv_kw > 0 for meter in self._registry.on_feeder(feeder.id)]
+            doubts = [_Doubts(float(changed[row]), own) for row, own in zip(chosen, generates, strict=True)]
+            _note(found, feeder, chosen, balanced, made, prints, doubts)
         self._reports = {key: one for key, one in self._reports.items() if (today.day - key[1]).days < DAYS}
         return found
 
@@ -129,6 +137,23 @@ def worth(found: Attribution) -> float:
     return max(today, 0.5 * min(1.0, found.week_share / 0.5) * amount + 0.5 * min(1.0, found.share / 0.5) * amount)
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubts:
+    """What speaks against a claim about one meter."""
+
+    changed: float  # ln(days / expected days) of the last week, NaN = unknown
+    generates: bool  # the same clouds pass over all generation: its wiggles are nobody's own
+
+    def believed(self, shape: str, weight: float) -> float:
+        """How far a claim is believed, 0 … 1.
+
+        What is expected was learnt on days on which nothing was missing of the meter. If it now reported a fraction
+        only, it would report less than that; a meter that reports what it always did is not the one.
+        """
+        unchanged = shape == "share" and -self.changed < _LEAST_DROP * np.log1p(weight) - _DAY_SPREAD
+        return _DOUBTED if unchanged or self.generates else 1.0
+
+
 def typical(net: Floats, trades: Rows) -> Floats:
     """What each meter's trade draws on a day, as shares of the day, shape (meters, quarters)."""
     total = np.nansum(net, axis=1, keepdims=True)
@@ -148,16 +173,19 @@ def _note(
     balanced: Balance,
     made: FeederReport,
     prints: Sequence[Fingerprint],
+    doubts: Sequence[_Doubts],
 ) -> None:
     found.score[chosen] = 0.0
     for meter in balanced.named:
         found.score[chosen[meter]] = _NAMED_BY_WEEK
     for one in balanced.attributions:
-        found.score[chosen[one.meter]] = worth(one)
+        believed = doubts[one.meter].believed(one.shape, one.weight)
+        found.score[chosen[one.meter]] = worth(one) * believed
         found.attributed[chosen[one.meter]] = (feeder, one)
     for print_ in prints:
         row = chosen[print_.meter]
-        found.score[row] = 1 - (1 - found.score[row]) * (1 - _FINGERPRINT * print_.sureness)
+        believed = doubts[print_.meter].believed(print_.shape, print_.weight)
+        found.score[row] = 1 - (1 - found.score[row]) * (1 - _FINGERPRINT * print_.sureness * believed)
         if row not in found.attributed:
             found.attributed[row] = (feeder, _attribution(print_, made))
     clean = balanced.clean and not prints

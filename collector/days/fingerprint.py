@@ -25,6 +25,7 @@ DAYS: Final = 14
 
 _FADES: Final = 0.85  # weight of a day against the day after  [OURS]
 _ALLOWED: Final = {"share": 0.1, "noise": 0.35, "reversed": 0.35}  # weight that says nothing  [OURS]
+_POSSIBLE: Final = {"share": 4.5, "noise": 1.6, "reversed": 1.6}  # weight beyond which it cannot be the truth  [OURS]
 _LEAST_SURE: Final = 3.0  # standard errors beyond it  [OURS]
 _FULLY_SURE: Final = 9.0
 _REFUTED: Final = 2.5  # standard errors by which today may fall short of the two weeks  [OURS]
@@ -74,8 +75,9 @@ def fingerprints(days: Sequence[FeederReport]) -> list[Fingerprint]:
         ("reversed", backwards),
     ):
         sure = (values - _ALLOWED[shape]) / errors
+        possible = values - 2 * errors < _POSSIBLE[shape]
         refuted = today_values < values - _REFUTED * today_errors
-        for meter in np.flatnonzero((sure > _LEAST_SURE) & ~refuted).tolist():
+        for meter in np.flatnonzero((sure > _LEAST_SURE) & possible & ~refuted).tolist():
             sureness = min(1.0, float((sure[meter] - _LEAST_SURE) / (_FULLY_SURE - _LEAST_SURE)))
             if meter not in found or found[meter].sureness < sureness:
                 found[meter] = Fingerprint(meter, shape, float(values[meter]), float(errors[meter]), sureness)

@@ -37,7 +37,7 @@ _MEMORY_REFUTED: Final = 0.2  # today the feeder closes without the meter
 class SuspicionSettings(Settings):
     """When a suspicion becomes a finding."""
 
-    limit: float = Field(0.5, gt=0, le=1, description="Score from which a finding opens. [OURS]")
+    limit: float = Field(0.55, gt=0, le=1, description="Score from which a finding opens. [OURS]")
     clear: float = Field(0.3, ge=0, le=1, description="Score below which a day counts as quiet. [OURS]")
     quiet_days: int = Field(2, ge=1, description="Quiet days after which the finding closes. [OURS]")
 

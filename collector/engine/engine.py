@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from collector.checks.check import Check, Measured, Step
+from collector.checks.check import Check, Measured, SparseCheck, Step
+from collector.engine.book import Book
 from collector.engine.fleet import Fleet
 from collector.engine.frame import Frame
 from collector.engine.state import Matrix
@@ -46,7 +47,7 @@ class Outcome:
 class _Snapshot(msgspec.Struct, frozen=True):
     version: str
     meters: tuple[str, ...]
-    checks: dict[str, tuple[tuple[str, ...], bytes]]  # name → fields, little-endian float64 matrix
+    checks: dict[str, tuple[tuple[str, ...], bytes]]  # name → form and content of its state
     off: tuple[str, ...]
 
 
@@ -57,7 +58,7 @@ _decode = msgspec.msgpack.Decoder(_Snapshot).decode
 class Engine:
     """All checks over all meters."""
 
-    def __init__(self, fleet: Fleet, checks: Sequence[Check], configuration: str, version: str) -> None:
+    def __init__(self, fleet: Fleet, checks: Sequence[Check | SparseCheck], configuration: str, version: str) -> None:
         """Run these checks, in this order.
 
         Args:
@@ -68,7 +69,7 @@ class Engine:
         """
         self.fleet = fleet
         self._checks = tuple(checks)
-        self._state = {check.name: Matrix(check.fields) for check in checks}
+        self._state = {check.name: _state_of(check) for check in checks}
         self._off: dict[str, set[str]] = {}  # gateway → checks
         self._configuration = configuration
         self._version = version
@@ -85,11 +86,11 @@ class Engine:
             judged = frame if rows is None else frame.only(rows)
             try:
                 step = self._step(check, judged)
+                self._take(check, judged, step, outcome)
             except Exception:  # noqa: BLE001 - whatever a check does wrong, it must not stop the others
                 every = np.ones(len(frame), np.bool_)
                 self._one_by_one(check, frame, every if rows is None else rows, outcome)
             else:
-                self._take(check, judged, step, outcome)
                 _derive(frame, rows, step)
         return outcome
 
@@ -100,11 +101,9 @@ class Engine:
     def snapshot(self, gateway: str) -> bytes:
         """The state of all meters of one gateway."""
         slots = self.fleet.of_gateway(gateway)
-        matrices = {
-            name: (matrix.fields, matrix.gather(slots).astype("<f8").tobytes()) for name, matrix in self._state.items()
-        }
+        states = {name: (state.form, state.dump(slots)) for name, state in self._state.items()}
         off = tuple(sorted(self._off.get(gateway, ())))
-        return _encode(_Snapshot(self._version, self.fleet.meters_of(gateway), matrices, off))
+        return _encode(_Snapshot(self._version, self.fleet.meters_of(gateway), states, off))
 
     def restore(self, gateway: str, snapshot: bytes) -> tuple[str, ...]:
         """Take up a snapshot; return the checks that start anew because their state has changed its form.
@@ -116,30 +115,30 @@ class Engine:
             saved = _decode(snapshot)
             anew = []
             slots = self.fleet.slots(gateway, saved.meters) if saved.meters else np.empty(0, np.intp)
-            for name, matrix in self._state.items():
-                fields, data = saved.checks.get(name, ((), b""))
-                if fields != matrix.fields:
+            for name, state in self._state.items():
+                form, data = saved.checks.get(name, ((), b""))
+                if form != state.form:
                     anew.append(name)
                     continue
-                values = np.frombuffer(data, "<f8").reshape(len(fields), len(saved.meters))
-                matrix.scatter(slots, values)
+                state.load(slots, data)
         except msgspec.MsgspecError as error:
             raise ValueError(f"not a snapshot: {error}") from error
         if saved.version == self._version and saved.off:
             self._off[gateway] = set(saved.off)
         return tuple(anew)
 
-    def _step(self, check: Check, frame: Frame) -> Step:
+    def _step(self, check: Check | SparseCheck, frame: Frame) -> Step:
+        state = self._state[check.name].gather(frame.chosen)
         with np.errstate(all="ignore"):  # NaN is "unknown" here, and every rule treats it so
-            return check.step(frame, self.fleet, self._state[check.name].gather(frame.chosen))
+            return check.step(frame, self.fleet, state)  # type: ignore[arg-type]  # each its own, as _state_of says
 
-    def _take(self, check: Check, frame: Frame, step: Step, outcome: Outcome) -> None:
+    def _take(self, check: Check | SparseCheck, frame: Frame, step: Step, outcome: Outcome) -> None:
         events = [
             event_of(finding, self.fleet, int(frame.slots[finding.row]), self._configuration)
             for finding in step.findings
         ]
         tables = [self._table(measured) for measured in step.measured]
-        self._state[check.name].scatter(frame.chosen, step.state)
+        self._state[check.name].scatter(frame.chosen, step.state)  # type: ignore[arg-type]
         outcome.events += events
         outcome.tables += tables
 
@@ -150,7 +149,7 @@ class Engine:
         at = np.rint(measured.at).astype(np.int64)
         return Table(measured.measurement, self.fleet.series, measured.slots, at, columns)
 
-    def _switched_on(self, check: Check, frame: Frame) -> Mask:
+    def _switched_on(self, check: Check | SparseCheck, frame: Frame) -> Mask:
         """Which rows belong to gateways for which the check is on."""
         rows = np.ones(len(frame), np.bool_)
         for gateway, checks in self._off.items():
@@ -158,7 +157,7 @@ class Engine:
                 rows &= ~np.isin(frame.slots, self.fleet.of_gateway(gateway))
         return rows
 
-    def _one_by_one(self, check: Check, frame: Frame, rows: Mask, outcome: Outcome) -> None:
+    def _one_by_one(self, check: Check | SparseCheck, frame: Frame, rows: Mask, outcome: Outcome) -> None:
         gateways = np.array([self.fleet.series[slot].gateway for slot in frame.slots])
         for gateway in dict.fromkeys(gateways[rows].tolist()):
             own = rows & (gateways == gateway)
@@ -170,6 +169,12 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - the name of the error goes into the alarm
                 self._off.setdefault(gateway, set()).add(check.name)
                 outcome.switched.append(Switched(check.name, gateway, f"{type(error).__name__}: {error}"))
+
+
+def _state_of(check: Check | SparseCheck) -> Matrix | Book:
+    if isinstance(check, SparseCheck):
+        return Book(check.fields, check.lanes, exact=check.exact)
+    return Matrix(check.fields)
 
 
 def _derive(frame: Frame, rows: Mask | None, step: Step) -> None:

@@ -3,6 +3,7 @@
 A ``Block`` holds all rounds of a commit that have the same columns, wave by wave: wave k holds at most one round
 of each gateway. A ``Frame`` is one wave of a block: every slot occurs at most once in it, so that state can be
 gathered and scattered by slot, and the rounds of a gateway are judged in their order. Frames are views.
+How rounds are framed must not matter to a check: it judges rows by their time and their values alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Frame:
     meter_events: Mapping[int, tuple[MeterEvent, ...]] = field(default_factory=dict)  # row → what its log says
     chosen: Chosen = field(init=False, repr=False)  # the slots as state matrices like them best
     _phases: dict[str, Floats | None] = field(default_factory=dict, init=False, repr=False)
+    shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # what several checks compute once
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chosen", chosen(self.slots))
@@ -53,17 +55,22 @@ class Frame:
         return self.columns.get(quantity)
 
     def phases(self, quantity: str) -> Floats | None:
-        """``quantity_l1`` … ``_l3`` as a matrix of three rows, or ``None`` if one is not carried."""
+        """``quantity_l1`` … ``_l3`` as a matrix of three rows, NaN where one is missing; ``None`` if all are."""
         if quantity not in self._phases:
             found = [self.columns.get(f"{quantity}_l{phase}") for phase in (1, 2, 3)]
-            complete = [one for one in found if one is not None]
-            self._phases[quantity] = np.stack(complete) if len(complete) == len(found) else None
+            carried = [one for one in found if one is not None]
+            if 0 < len(carried) < len(found):
+                missing = np.full(len(self), np.nan)
+                carried = [missing if one is None else one for one in found]
+            self._phases[quantity] = np.stack(carried) if carried else None
         return self._phases[quantity]
 
     def only(self, rows: Mask) -> Frame:
         """The frame of some rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return Frame(self.slots[rows], self.at[rows], self.quality[rows], self.period_ms, columns)
+        place = {row: n for n, row in enumerate(np.flatnonzero(rows).tolist())} if self.meter_events else {}
+        events = {place[row]: said for row, said in self.meter_events.items() if row in place}
+        return Frame(self.slots[rows], self.at[rows], self.quality[rows], self.period_ms, columns, events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The one latch all checks share: when a condition becomes a finding, and when the finding ends.
+"""The latches all checks share: when a condition becomes a finding, and when the finding ends.
 
     closed ── trigger holds for ``readings`` readings and ``delay_ms`` ──▶ open
     open   ── clear holds for ``readings`` readings and ``delay_ms`` ──▶ closed
@@ -6,6 +6,8 @@
 Between trigger and clear lies the band in which nothing changes (hysteresis). Time is the readings' own, so a
 replay ends in the same state. A finding starts when its condition started to hold, which is also what its id is
 made of; it ends when clear started to hold. A row whose inputs are unknown leaves its latch alone.
+
+``latch`` goes over every row of a frame; ``advance`` over the lanes of the few rows at which something is at work.
 """
 
 from __future__ import annotations
@@ -70,3 +72,66 @@ def latch(
     since[at_work] = np.where(due, np.nan, np.where(judged, new_since, old_since))
     count[at_work] = np.where(due, 0.0, np.where(judged, new_count, old_count))
     return Latched(at_work, opened, closed, started_at, ended_at)
+
+
+LANE_FIELDS: Final = ("since", "count", "held_ms", "opened_at", "kwh", "score", "told_at")
+"""State of a lane: since when the pending condition holds (NaN = it does not), for how many readings and how long
+without what lay unknown in between, since when the finding is open (NaN = closed), the kWh it may hide, its score,
+and when people were last told."""
+
+_RESTS: Final = np.array([[np.nan], [0.0], [np.nan]])  # since, count, held_ms
+_LONGEST_MS: Final = 3_600_000.0  # a longer silence between two readings says nothing about the time in between
+
+
+class Advanced(NamedTuple):
+    """What changed at these readings; matrices of lane × row."""
+
+    opened: Mask
+    closed: Mask
+    relapsed: Mask  # what was pending is over without having opened, because clear holds
+    at_work: Mask  # pending or open from here on
+    started_at: Floats
+    ended_at: Floats  # where closed
+    held_ms: Floats  # for how long the pending condition had held before this reading
+
+
+def advance(
+    lanes: Floats,
+    at: Floats,
+    elapsed_ms: Floats,
+    holds: tuple[Mask, Mask, Mask],
+    delay_ms: Floats,
+    readings: tuple[Floats, Floats],
+) -> Advanced:
+    """Advance lanes by one reading each, in place.
+
+    Args:
+        lanes: fields as in ``LANE_FIELDS`` × lane × row; changed.
+        at: since when a condition holds if it holds at this reading for the first time, ms; lane × row.
+        elapsed_ms: since the row before, as much as counts; lane × row.
+        holds: trigger, clear, and where both could be judged; lane × row.
+        delay_ms: how long a trigger has to hold; lane × row or lane × 1.
+        readings: for how many readings a trigger, a clear has to hold; lane × 1.
+    """
+    trigger, clear, known = holds
+    since, count, held, opened_at = lanes[:4]
+    np.copyto(count, 0.0, where=count != count)  # noqa: PLR0124 - NaN: at rest
+    was_open = opened_at == opened_at  # noqa: PLR0124
+    wanted = np.where(was_open, clear, trigger)
+    pending = known & wanted
+    against = known & ~wanted
+    was_pending = count > 0
+    before_ms = held.copy()
+    np.copyto(held, np.where(was_pending, held + np.minimum(elapsed_ms, _LONGEST_MS), 0.0), where=pending)
+    np.copyto(since, at, where=pending & ~was_pending)
+    count += pending
+    due = pending & (count >= np.where(was_open, readings[1], readings[0])) & (was_open | (held >= delay_ms))
+    opened, closed = due & ~was_open, due & was_open
+    started_at = np.where(closed, opened_at, since)
+    ended_at = np.where(closed, since, np.nan)
+    np.copyto(opened_at, np.where(opened, since, np.nan), where=due)
+    rests = against | due
+    lanes[:3, rests] = _RESTS
+    at_work = (count > 0) | (opened_at == opened_at)  # noqa: PLR0124
+    relapsed = against & was_pending & ~was_open & clear
+    return Advanced(opened, closed, relapsed, at_work, started_at, ended_at, before_ms)

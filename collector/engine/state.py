@@ -52,6 +52,19 @@ class Matrix:
         self._reach(slots)
         self._values[:, slots] = values
 
+    @property
+    def form(self) -> tuple[str, ...]:
+        """Names everything in a snapshot: another form cannot be taken up."""
+        return self.fields
+
+    def dump(self, slots: Rows) -> bytes:
+        """The state of some slots as little-endian float64, field by field."""
+        return self.gather(slots).astype("<f8").tobytes()
+
+    def load(self, slots: Rows, data: bytes) -> None:
+        """Take up what ``dump`` gave."""
+        self.scatter(slots, np.frombuffer(data, "<f8").reshape(len(self.fields), len(slots)))
+
     def _reach(self, slots: Chosen) -> None:
         needed = slots.stop if isinstance(slots, slice) else int(slots.max()) + 1 if len(slots) else 0
         have = self._values.shape[1]

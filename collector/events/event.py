@@ -44,8 +44,9 @@ class Event:
 
     @property
     def id(self) -> str:
-        """Names this message."""
-        return f"{self.condition}-{self.lifecycle}"
+        """Names this message; there is one ``updated`` a day (UTC)."""
+        day = f"-{iso(self.at)[:10].replace('-', '')}" if self.lifecycle == "updated" else ""
+        return f"{self.condition}-{self.lifecycle}{day}"
 
     def cloudevent(self) -> dict[str, Any]:
         """The event as a CloudEvents 1.0 object."""

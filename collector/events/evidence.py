@@ -7,6 +7,7 @@ can judge it without asking us.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,10 @@ def event_of(finding: Finding, fleet: Fleet, slot: int, configuration: str) -> E
             "limits": _rounded(finding.limits),
             "configuration": configuration,
         },
-        "readings": [{"measured_at": iso(round(finding.at)), "values": _rounded(finding.readings)}],
+        "readings": [
+            {"measured_at": iso(round(at)), "values": _rounded(values)}
+            for at, values in (*finding.trail, (finding.at, finding.readings))
+        ],
         "figures": _rounded({k: v for k, v in finding.facts.items() if not isinstance(v, str)}),
         "ruled_out": list(finding.ruled_out),
         "kwh_at_stake": None
@@ -53,5 +57,5 @@ def event_of(finding: Finding, fleet: Fleet, slot: int, configuration: str) -> E
 
 
 def _rounded(values: Any) -> dict[str, float]:
-    """Six significant decimals: the same text on every machine."""
-    return {name: round(float(value), 6) for name, value in values.items()}
+    """Six decimals: the same text on every machine. What is not known has no number, and is left out."""
+    return {name: round(float(value), 6) for name, value in values.items() if math.isfinite(value)}

@@ -12,8 +12,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from collector.checks.check import Finding
+from collector.events.integrity_sentences import TEMPLATES as INTEGRITY
 
 _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
+    **INTEGRITY,
     "current_loss.opened": (
         "电表 {meter}：自 {start} 起，{part} 相电压正常（{voltage:.0f} V）但电流仅 {current_a:.2f} A，"
         "而其余两相平均 {others_a:.1f} A（平时约 {usual_others_a:.1f} A）。该相用电可能未被计量，"
@@ -113,6 +115,16 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
         "Meter {meter}: the balance of its feeder closes again since {end}. From {start} to {end} about {kwh} kWh may not "
         "have been measured.",
     ),
+    "consumption_change.opened": (
+        "电表 {meter}：自 {start} 起连续七天用电量与以往相差 {change_percent:+.0f}%（当日 {reported_kwh:.1f} kWh）。"
+        "这是用电变化的事实说明，并非计量异常。",
+        "Meter {meter}: since {start} its consumption differs from what was usual by {change_percent:+.0f} % on seven days in "
+        "a row ({reported_kwh:.1f} kWh that day). This states a change of use, not a fault of the measurement.",
+    ),
+    "consumption_change.closed": (
+        "电表 {meter}：自 {end} 起用电量恢复到平常水平，或新的水平已成为常态。",
+        "Meter {meter}: since {end} its consumption is as usual again, or the new level has become the usual one.",
+    ),
     "feeder_excess.opened": (
         "馈线 {part}（总表 {meter}）：自 {start} 起，总表比分表之和多出的电量超过正常线损（当日 {excess_kwh:.1f} kWh，"
         "正常不超过 {usual_kwh:.1f} kWh），无法归到某一块电表。请检查未登记的接线、未抄电表和总表。",
@@ -137,6 +149,8 @@ def sentences(finding: Finding, meter: str, zone: ZoneInfo) -> dict[str, str]:
         **finding.facts,
         "meter": meter,
         "part": finding.part,
+        "part_zh": f"{finding.part} 相" if finding.part else "",
+        "part_en": f"phase {finding.part}" if finding.part else "the meter",
         "start": _local(finding.started_at, zone),
         "end": "" if finding.ended_at is None else _local(finding.ended_at, zone),
         "end_of_window": _local(finding.at, zone),

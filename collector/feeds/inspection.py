@@ -130,7 +130,7 @@ def _condition(messages: Sequence[Body]) -> Condition | None:
         return None
     first, last = ordered[0]["data"], ordered[-1]["data"]
     stakes = [one["data"]["evidence"]["kwh_at_stake"] for one in ordered]
-    reading = first["evidence"]["readings"][0]
+    reading = first["evidence"]["readings"][-1]  # the one that decided; those before led to it
     return Condition.model_validate(
         {
             "condition": first["condition"],

@@ -60,9 +60,9 @@ class Row:
 class World:
     """Gateways with meters, read minute by minute."""
 
-    def __init__(self, gateways: int, meters: int) -> None:
-        """Give every gateway its customers."""
-        stock = _stock()
+    def __init__(self, gateways: int, meters: int, *, honest: bool = False) -> None:
+        """Give every gateway its customers; ``honest`` leaves out the tampered ones."""
+        stock = _stock(() if honest else _tampered())
         self.names = {f"gw-{g:02d}": tuple(f"m-{g:02d}-{i:03d}" for i in range(meters)) for g in range(1, gateways + 1)}
         self._customers = {
             gateway: [stock.meters[(g * meters + i) % len(stock.meters)].meter for i in range(meters)]
@@ -129,13 +129,16 @@ def rows_of(content: Round) -> list[Row]:
     ]
 
 
-def _stock() -> Park:
-    trades = dict.fromkeys(("retail", "manufacturing", "catering", "logistics", "ecommerce"), _CUSTOMERS_A_TRADE)
+def _tampered() -> tuple[dict[str, str], ...]:
     prefixes = ("shop-1", "works-2", "kitchen-3", "depot-4")
-    tampered = [
+    return tuple(
         {"meter": f"{prefix}10", "scenario": scenario, "after": _TAMPERED_AFTER, "lasts": "14h"}
         for prefix, scenario in zip(prefixes, ("current_loss", "bypass") * 2, strict=True)
-    ]
+    )
+
+
+def _stock(tampered: tuple[dict[str, str], ...]) -> Park:
+    trades = dict.fromkeys(("retail", "manufacturing", "catering", "logistics", "ecommerce"), _CUSTOMERS_A_TRADE)
     settings = ParkSettings.model_validate({"trades": trades, "start": DAY, "scenarios": tampered})
     return expand(settings, datetime.now(UTC))
 

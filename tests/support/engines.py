@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from collector.checks.check import Check
+from collector.checks.check import Check, SparseCheck
 from collector.config import ChecksSettings, all_checks
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
@@ -42,7 +42,7 @@ def registry(
     return Registry(settings, "test")
 
 
-def engine(known: Registry, checks: Sequence[Check] | None = None) -> Engine:
+def engine(known: Registry, checks: Sequence[Check | SparseCheck] | None = None) -> Engine:
     return Engine(Fleet(known, tariffs()), all_checks(ChecksSettings()) if checks is None else checks, "test", "1")
 
 

@@ -171,13 +171,13 @@ def desk(folder: Path, billing_day: int = 1, **http: object) -> Desk:
 
 
 def readings(days: int, meters: Sequence[str] = METERS, minutes: int = 15) -> list[Round]:
-    """Honest readings of some days; a phase of the first meter is lost on the second day, from 10:00 to 14:00."""
+    """Honest readings of some days; a phase of the first meter is lost on the second day, from 10:00 to 20:00."""
     rng, energy = random.Random(5), dict[str, float]()
     found = []
     for n in range(days * 1440 // minutes + 2):
         values = plausible(rng, meters, energy, minutes)
         at = T0 + n * minutes * MINUTE
-        if 1440 + 600 <= n * minutes < 1440 + 840:
+        if 1440 + 600 <= n * minutes < 1440 + 1200:
             values["current_l2"][0] = 0.0
         found.append(make_round(values, meters=meters, at=at, period_ms=minutes * MINUTE))
     return found
