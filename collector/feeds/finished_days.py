@@ -2,11 +2,12 @@
 
 Several books write their columns of a day, each when it closes; the first row of a later day says that all of them
 have. Then the day is stated, and its month if that day begins the next one. A row of a day that was stated already is a
-revision, and is stated at once. After a start the days of the store are stated again: copies keep their ids.
+revision, and is stated at once. After a start the last days of the store are stated again: copies keep their ids.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -36,11 +37,18 @@ class FinishedDays:
         self._waiting: dict[Series, set[Key]] = {}
 
     def restore(self, days: Iterable[EnergyDayRow], months: Iterable[EnergyMonthRow]) -> None:
-        """Take up the last rows of the store: they are stated when their meter is heard of again."""
+        """Take up the last rows of the store: they are stated when their meter is heard of again.
+
+        Of each meter the newest two count: the one under way, and the one before, whose end a crash may have hidden.
+        """
+        rows: dict[tuple[Series, str], list[tuple[int, dict[str, float]]]] = defaultdict(list)
         for day in days:
-            self._note(Series(day.gateway, day.meter), (ENERGY_DAY, day.day_start), day.values)
+            rows[Series(day.gateway, day.meter), ENERGY_DAY].append((day.day_start, day.values))
         for month in months:
-            self._note(Series(month.gateway, month.meter), (ENERGY_MONTH, month.month_start), month.values)
+            rows[Series(month.gateway, month.meter), ENERGY_MONTH].append((month.month_start, month.values))
+        for (series, measurement), own in rows.items():
+            for at, values in sorted(own, key=lambda one: one[0])[-2:]:
+                self._note(series, (measurement, at), values)
 
     def take(self, tables: Iterable[Table]) -> Iterator[DayDeterminants | MonthDeterminants]:
         """What the rows of one commit make final."""

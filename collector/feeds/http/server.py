@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from collector.feeds.http.access import Access
 from collector.feeds.http.approvals import approval_routes
+from collector.feeds.http.body_limit import BodyLimit
 from collector.feeds.http.events import event_routes
 from collector.feeds.http.inspection import inspection_routes
 from collector.feeds.http.pricing import pricing_routes
@@ -48,6 +49,7 @@ def application(sources: Sources, tokens: Sequence[Token] | None) -> FastAPI:
         responses=RESPONSES,
     )
     tell_problems(app)
+    app.add_middleware(BodyLimit)
     app.include_router(pricing_routes(sources), dependencies=[Depends(Access(tokens, "pricing"))])
     app.include_router(inspection_routes(sources), dependencies=[Depends(Access(tokens, "inspection"))])
     app.include_router(event_routes(sources), dependencies=[Depends(Access(tokens, "pricing", "inspection"))])

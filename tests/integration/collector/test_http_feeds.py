@@ -178,6 +178,36 @@ def test_a_wrong_verdict_is_refused(room: Desk, body: object, says: str) -> None
     assert says in answer.json()["detail"]
 
 
+def test_a_body_that_would_fill_the_memory_is_refused(room: Desk) -> None:
+    case = room.items("/v1/inspection/cases")[0]["id"]
+    large = {"verdict": "confirmed", "by": "x", "note": "x" * 300_000}
+
+    answer = room.ask(f"/v1/inspection/cases/{case}/verdict", TOKENS["inspection"], large)
+
+    assert answer.status == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "send less" in answer.json()["detail"]
+
+
+def test_approvals_are_checked_before_they_are_taken(room: Desk) -> None:
+    window = {"from": "2026-07-01T00:00:00+08:00", "to": "2026-07-02T00:00:00+08:00", "kva": 60}
+
+    def give(meter: str, *approvals: dict[str, object]) -> tuple[int, str]:
+        answer = room.ask("/v1/approvals", TOKENS["pricing"], {"meter": meter, "approvals": approvals})
+        return answer.status, answer.body.decode()
+
+    assert give("shop-1", {"id": "a"} | window) == (202, '{"meter":"shop-1","approvals":1}')
+    for status, said in (
+        give("nobody", {"id": "a"} | window),
+        give("shop-1", window),
+        give("shop-1", {"id": "a"} | window | {"kva": -1}),
+        give("shop-1", {"id": "a"} | window | {"to": "2026-06-01T00:00:00+08:00"}),
+        give("shop-1", {"id": "a"} | window, {"id": "a"} | window),
+    ):
+        assert status == 422
+        assert "→" in said
+
+
 def test_openapi_describes_every_route_with_examples(room: Desk) -> None:
     document = room.ask("/openapi.json", None).json()
 
