@@ -161,7 +161,8 @@ def schema(out: Annotated[Path, typer.Option(help="Folder to write to.")]) -> No
 def verify(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Walk the hash chain over all events and compare with the store; exit status 1 if anything differs.
 
-    Note the head hash elsewhere: only that shows a chain that was made anew as a whole.
+    It shows what was changed, removed or put in by parts. Who can write the state file can make a whole new chain:
+    only a head hash that was noted elsewhere (printed, mailed, on another machine) shows that.
     """
     configuration = load(config, language())
     queries = configuration.queries()

@@ -8,10 +8,9 @@ revision, and is stated at once. After a start the last days of the store are st
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
-
-import numpy as np
 
 from collector.feeds.pricing import DayDeterminants, MonthDeterminants
 from collector.feeds.statement import Statements
@@ -23,7 +22,7 @@ _TOTAL: Final = "total"
 _KEPT: Final = 3
 """Statements of one meter that are kept in case a column still comes: days, and months."""
 
-Key = tuple[str, Series, int]  # measurement, meter, start in ms
+Key = tuple[str, str, int]  # measurement, meter, start in ms
 
 
 class FinishedDays:
@@ -34,7 +33,8 @@ class FinishedDays:
         self._statements = statements
         self._approvals = approvals
         self._known: dict[Series, dict[Key, dict[str, float]]] = {}
-        self._waiting: dict[Series, set[Key]] = {}
+        self._waiting: dict[Series, set[Key]] = {}  # days
+        self._running: dict[Series, set[Key]] = {}  # months
 
     def restore(self, days: Iterable[EnergyDayRow], months: Iterable[EnergyMonthRow]) -> None:
         """Take up the last rows of the store: they are stated when their meter is heard of again.
@@ -50,60 +50,70 @@ class FinishedDays:
             for at, values in sorted(own, key=lambda one: one[0])[-2:]:
                 self._note(series, (measurement, at), values)
 
-    def take(self, tables: Iterable[Table]) -> Iterator[DayDeterminants | MonthDeterminants]:
-        """What the rows of one commit make final."""
-        relevant = [table for table in tables if table.measurement in (ENERGY_DAY, ENERGY_MONTH)]
-        closed = {
-            table.series[slot]
-            for table in relevant
-            if table.measurement == ENERGY_MONTH or "revision" in {column.name for column in table.columns}
-            for slot in set(table.rows.tolist())
-        }
-        newest: dict[Series, int] = {}
-        for table in relevant:
-            wanted = self._waiting.keys() | closed
-            slots = np.array([slot for slot in set(table.rows.tolist()) if table.series[slot] in wanted], np.intp)
-            if not len(slots):
+    def take(self, tables: Sequence[Table]) -> Iterator[DayDeterminants | MonthDeterminants]:
+        """What the rows of one commit make final; a book that closes days notes their months right behind them."""
+        for before, table in pairwise([None, *tables]):
+            if table is None or table.measurement not in (ENERGY_DAY, ENERGY_MONTH):
                 continue
-            for row in np.flatnonzero(np.isin(table.rows, slots)).tolist():
-                series, at = table.series[table.rows[row]], int(table.at[row])
-                values = _values(table, row)
-                if table.measurement == ENERGY_DAY and _TOTAL in values:
-                    newest[series] = max(newest.get(series, 0), at)
-                self._note(series, (table.measurement, at), values)
-        for series, at in newest.items():
-            yield from self._state(series, at)
+            if _is_restated(table):
+                self._note_rows(table)
+            elif table.measurement == ENERGY_MONTH:
+                self._note_rows(table)
+                if before is not None and before.measurement == ENERGY_DAY:
+                    self._note_rows(before)
+        if self._waiting:
+            for series, at in self._under_way(tables).items():
+                yield from self._state(series, at)
+
+    def _under_way(self, tables: Iterable[Table]) -> dict[Series, int]:
+        """The newest days of the meters that wait."""
+        newest: dict[Series, int] = {}
+        for table in tables:
+            if table.measurement == ENERGY_DAY and _TOTAL in {column.name for column in table.columns}:
+                for slot, at in zip(table.rows.tolist(), table.at.tolist(), strict=True):
+                    series = table.series[slot]
+                    if series in self._waiting:
+                        newest[series] = max(newest.get(series, 0), at)
+        return newest
+
+    def _note_rows(self, table: Table) -> None:
+        for row, (slot, at) in enumerate(zip(table.rows.tolist(), table.at.tolist(), strict=True)):
+            self._note(table.series[slot], (table.measurement, at), _values(table, row))
 
     def _note(self, series: Series, what: tuple[str, int], values: dict[str, float]) -> None:
-        key = (what[0], series, what[1])
+        key = (what[0], series.meter, what[1])
         known = self._known.setdefault(series, {})
         before = known.get(key, {})
         if before | values != before or key not in known:
             known[key] = before | values
-            self._waiting.setdefault(series, set()).add(key)
+            unsaid = self._waiting if what[0] == ENERGY_DAY else self._running
+            unsaid.setdefault(series, set()).add(key)
 
     def _state(self, series: Series, newest: int) -> Iterator[DayDeterminants | MonthDeterminants]:
         """State what lies before the day under way."""
-        waiting, known = self._waiting[series], self._known[series]
+        known = self._known[series]
+        waiting, running = self._waiting.get(series, set()), self._running.get(series, set())
+        for key in sorted(key for key in waiting if key[2] < newest):
+            waiting.discard(key)
+            yield from self._statements.days([EnergyDayRow(series.gateway, series.meter, key[2], known[key])])
         under_way = EnergyDayRow(series.gateway, series.meter, newest, {})
-        for key in sorted(waiting, key=lambda one: (one[0], one[2])):
-            measurement, _, at = key
-            if measurement == ENERGY_DAY and at < newest:
-                waiting.discard(key)
-                yield from self._statements.days([EnergyDayRow(series.gateway, series.meter, at, known[key])])
-            elif measurement == ENERGY_MONTH:
-                row = EnergyMonthRow(series.gateway, series.meter, at, known[key])
-                approvals = {series.meter: self._approvals.of(series.meter)}
-                first, *_ = self._statements.months([under_way], [row], approvals, at, at + 1)
-                if not first.running and _TOTAL in known[key]:
-                    waiting.discard(key)
-                    yield first
+        approvals = {series.meter: self._approvals.of(series.meter)}
+        for key in sorted(running):
+            row = EnergyMonthRow(series.gateway, series.meter, key[2], known[key])
+            first, *_ = self._statements.months([under_way], [row], approvals, key[2], key[2] + 1)
+            if not first.running and _TOTAL in known[key]:
+                running.discard(key)
+                yield first
+        if not waiting:
+            self._waiting.pop(series, None)
         for measurement in (ENERGY_DAY, ENERGY_MONTH):
-            own = sorted(key for key in known if key[0] == measurement and key not in waiting)
+            own = sorted(key for key in known if key[0] == measurement and key not in waiting | running)
             for key in own[:-_KEPT]:
                 del known[key]
-        if not waiting:
-            del self._waiting[series]
+
+
+def _is_restated(table: Table) -> bool:
+    return "revision" in {column.name for column in table.columns}
 
 
 def _values(table: Table, row: int) -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""The route for events: CloudEvents with their evidence, oldest first."""
+"""The route for events: CloudEvents with their evidence, oldest first.
+
+The order is that of the instants they are about. An event about an earlier instant that is stored later (late readings)
+stands before a cursor: who must not miss one listens to MQTT, or asks again from an earlier ``since``.
+"""
 
 from __future__ import annotations
 
