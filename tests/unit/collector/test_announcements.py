@@ -63,7 +63,7 @@ def rows(outcomes: Iterable[Outcome], measurement: str = ENERGY_DAY) -> dict[tup
 
 
 def test_every_day_is_said_once_as_it_stands_in_the_store() -> None:
-    outcomes = list(commits(readings(3, METERS), 7))
+    outcomes = list(commits(readings(3, METERS, 30), 7))
 
     told = days_in(said(outcomes))
 
@@ -79,7 +79,7 @@ def test_every_day_is_said_once_as_it_stands_in_the_store() -> None:
 
 
 def test_a_month_is_said_once_when_it_is_over() -> None:
-    messages = [json.loads(one.body) for one in said(commits(readings(14, METERS), 50))]
+    messages = [json.loads(one.body) for one in said(commits(readings(14, METERS, 60), 50))]
 
     months = [one["data"] for one in messages if one["type"] == "wattline.pricing.month.final"]
 
@@ -89,7 +89,7 @@ def test_a_month_is_said_once_when_it_is_over() -> None:
 
 
 def test_no_cut_into_commits_changes_a_message() -> None:
-    rounds = readings(3, METERS)
+    rounds = readings(2, METERS, 30)
 
     whole = {one.id: one.body for one in said(commits(rounds, len(rounds)))}
 
@@ -102,7 +102,7 @@ def test_no_cut_into_commits_changes_a_message() -> None:
 def test_topics_name_the_meter_and_no_account() -> None:
     known = registry(METERS, account="A-0001")
     one = Announcements(Topics("city"), Statements(known, tariffs()), known, Approvals(known))
-    outcome = judge(engine(known), readings(3, METERS))
+    outcome = judge(engine(known), readings(3, METERS, 30))
 
     messages = one.outgoing(outcome.events, outcome.tables)
 
@@ -115,7 +115,7 @@ def test_topics_name_the_meter_and_no_account() -> None:
 
 
 def test_a_revised_day_is_said_again_under_an_id_of_its_own() -> None:
-    outcomes = list(commits(readings(3, METERS), 40))
+    outcomes = list(commits(readings(3, METERS, 30), 48))
     one = announcing()
     first = said(outcomes, one)
     key = (Series("gw-1", "m-1"), T0)
@@ -125,8 +125,8 @@ def test_a_revised_day_is_said_again_under_an_id_of_its_own() -> None:
     anew = Table(ENERGY_DAY, [key[0]], np.array([0], np.intp), np.array([key[1]]), columns)
     revision = restated([anew], stored, lambda _series, _at: True)
     judging = engine(KNOWN)
-    judge(judging, readings(3, METERS))
-    running = judge(judging, readings(4, METERS)[3 * 96 + 2 :][:3])
+    judge(judging, readings(3, METERS, 30))
+    running = judge(judging, readings(4, METERS, 30)[3 * 48 + 2 :][:3])
 
     again = days_in([*one.outgoing([], revision), *said([running], one)])
 
@@ -136,8 +136,8 @@ def test_a_revised_day_is_said_again_under_an_id_of_its_own() -> None:
 
 
 def test_after_a_start_what_was_said_keeps_its_id_and_what_was_not_is_said() -> None:
-    rounds = readings(4, METERS)
-    cut = 3 * 96 + 1  # the third day has just been closed, and nobody has heard of it
+    rounds = readings(3, METERS, 30)
+    cut = 2 * 48 + 1  # the second day has just been closed, and nobody has heard of it
     outcomes = list(commits(rounds, 1))
     wanted = {one.id for one in said(outcomes) if "/pricing/" in one.topic}
     before = announcing()
@@ -177,7 +177,7 @@ def test_a_case_that_stays_quiet_is_closed_by_the_days_of_its_meter() -> None:
 
     closed = [
         body
-        for body in (json.loads(message.body) for message in said(commits(readings(4, METERS), 20), one))
+        for body in (json.loads(message.body) for message in said(commits(readings(4, METERS, 60), 20), one))
         if body["type"] == "wattline.case.closed"
     ]
 
