@@ -13,6 +13,7 @@ from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
 from collector.engine.newest import Newest
+from collector.feeding import announcements_of, keep_feeds
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
@@ -59,6 +60,9 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     settings, counters = configuration.settings, Counters()
     program = version("wattline")
     approvals = _approvals(configuration, checkpoint)
+    announcements = await announcements_of(configuration, approvals, stop)
+    if announcements is None:
+        return
     engine = _engine(configuration, checkpoint, program, approvals)
     newest = Newest(engine.fleet)
     for gateway, snapshot in checkpoint.newest():
@@ -79,7 +83,12 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         for i, shard in enumerate(settings.shards)
     }
     first = next(iter(sources.values()))
-    relay = OutboxRelay(checkpoint, first.publish)
+    topics = Topics(settings.mqtt.prefix)
+
+    async def publish(topic: str, body: bytes) -> bool:
+        return await first.publish(topic, body, retain=topics.parse_approvals(topic) is not None)
+
+    relay = OutboxRelay(checkpoint, publish)
     pipeline = Pipeline(
         intake=intake,
         sequence=sequence,
@@ -91,9 +100,10 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         checkpoint=checkpoint,
         sources=sources,
         relay=relay,
-        topics=Topics(settings.mqtt.prefix),
+        topics=topics,
         window=settings.window,
         counters=counters,
+        announcements=announcements,
         changed_approvals=desk.changed,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
@@ -102,6 +112,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
     approving = asyncio.create_task(desk.run(), name="approvals")
     reporting = asyncio.create_task(_report(counters, intake), name="report")
     committing = asyncio.create_task(pipeline.run(), name="pipeline")
+    feeding = asyncio.create_task(keep_feeds(configuration), name="feeds")
     asked_to_stop = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait(
@@ -115,7 +126,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
             if task.done():
                 task.result()
     finally:
-        everything = (asked_to_stop, committing, relaying, approving, reporting, *receiving)
+        everything = (asked_to_stop, committing, relaying, approving, reporting, feeding, *receiving)
         for one in everything:
             one.cancel()
         await asyncio.gather(*everything, return_exceptions=True)

@@ -26,6 +26,7 @@ from collector.backtest import backtest
 from collector.config import ChecksSettings, Configuration, load, load_rules
 from collector.engine.checkpoint import Checkpoint, read_sequence
 from collector.events.event import iso
+from collector.feeds_cli import cli as feeds_cli
 from collector.memory import keep_freed_memory
 from metering.errors import StopAndFix, WattlineError
 from metering.log import set_up_log
@@ -48,6 +49,7 @@ Until = Annotated[str | None, _UNTIL]
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 query = typer.Typer(no_args_is_help=True, help="Ask the store: the same questions on InfluxDB and on SQLite.")
 cli.add_typer(query, name="query")
+cli.add_typer(feeds_cli)
 
 _DEFAULT_CONFIG = Path("/etc/wattline/collector.yaml")
 _FOREVER_MS = 9_000_000_000_000

@@ -28,6 +28,7 @@ from collector.checks.temporary_capacity import TemporaryCapacity
 from collector.days.closing import Closing
 from collector.days.suspicion import SuspicionSettings
 from collector.engine.fleet import Fleet
+from collector.feeds.http.settings import HttpSettings, Token, read_tokens
 from collector.registry.approvals import Approvals
 from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
@@ -92,6 +93,7 @@ class CollectorSettings(Settings):
     )
     window: int = Field(32, ge=1, le=1000, description="Unacknowledged messages a gateway may have under way.")
     checks: ChecksSettings = Field(ChecksSettings(), description="Limits of the checks.")
+    http: HttpSettings | None = Field(None, description="The feeds over HTTP; without it, none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,13 @@ class Configuration:
     """The file and what it refers to, read and checked."""
 
     settings: CollectorSettings
-    folder: Path
+    path: Path
     rules: Rules
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self.path.parent
 
     @property
     def registry(self) -> Registry:
@@ -161,6 +168,15 @@ class Configuration:
             return InfluxQueries(self._with_secrets(settings))
         return SqliteQueries(self.folder / settings.path)
 
+    def tokens(self) -> tuple[Token, ...] | None:
+        """Who may ask the feeds over HTTP; ``None`` for everybody.
+
+        Raises:
+            StopAndFix: the file of tokens cannot be used.
+        """
+        http = self.settings.http
+        return None if http is None or http.tokens_file is None else read_tokens(self.folder / http.tokens_file)
+
     def _with_secrets(self, settings: InfluxSettings) -> InfluxSettings:
         files = {
             name: self.folder / path
@@ -185,7 +201,7 @@ def load(path: Path, lang: Language = "en") -> Configuration:
         settings.checks,
         lang,
     )
-    return Configuration(settings, folder, rules)
+    return Configuration(settings, path, rules)
 
 
 def load_rules(registry: Path | None, tariffs: Path | None, limits: ChecksSettings, lang: Language = "en") -> Rules:
@@ -216,6 +232,12 @@ def _check(loaded: Loaded[CollectorSettings], lang: Language) -> list[Problem]:
             "zh": "读数将以明文传输 → 请配置 ca_file，或写明 allow_plaintext: true",
         }
         problems.append(loaded.problem(("mqtt", "host"), text[lang]))
+    if loaded.value.http is not None and loaded.value.http.open_to_all:
+        text = {
+            "en": "everybody could read the feeds → give tokens_file, or a loopback host and allow_anonymous: true",
+            "zh": "任何人都能读取数据 → 请配置 tokens_file，或使用本机地址并写明 allow_anonymous: true",
+        }
+        problems.append(loaded.problem(("http", "host"), text[lang]))
     if len(set(loaded.value.shards)) < len(loaded.value.shards):
         text = {"en": "a shard is named twice → name each once", "zh": "分片重复 → 每个只写一次"}
         problems.append(loaded.problem(("shards",), text[lang]))

@@ -31,6 +31,7 @@ from collector.engine.frame import Block, blocks_of
 from collector.engine.newest import Newest
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event, iso
+from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -94,6 +95,7 @@ class Pipeline:
         window: int,
         counters: Counters,
         changed_approvals: Callable[[], Sequence[str]] = list,
+        announcements: Announcements | None = None,
     ) -> None:
         """Put the rooms together; nothing runs yet.
 
@@ -116,6 +118,7 @@ class Pipeline:
         self._window = window
         self._counters = counters
         self._changed_approvals = changed_approvals
+        self._announcements = announcements
         self._stop = asyncio.Event()
         self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
         # What may be acknowledged: marks as they were committed, never as they stand in the middle of a commit.
@@ -154,9 +157,10 @@ class Pipeline:
         if outcome.tables or outcome.events:
             rejected += await self._write(outcome.tables, outcome.events)
         progress.refused += [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
-        await self._keep(admitted, outcome.events, progress)
+        await self._announce(outcome.events, outcome.tables, progress)
+        await self._keep(admitted, progress)
         await self._answer(admitted)
-        if outcome.events:
+        if progress.outgoing:
             self._relay.wake()
         self._count(admitted, outcome, len(rejected))
 
@@ -294,7 +298,7 @@ class Pipeline:
         progress.closed_days += [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
         progress.open_days |= {gateway: self._days.snapshot(gateway) for gateway in ended}
 
-    async def _keep(self, admitted: Admitted, events: Sequence[Event], progress: Progress) -> None:
+    async def _keep(self, admitted: Admitted, progress: Progress) -> None:
         progress.marks += [
             (gateway, epoch, mark)
             for gateway, epoch in admitted.advanced
@@ -303,7 +307,6 @@ class Pipeline:
         for gateway in dict.fromkeys(content.gateway for content in admitted.rounds):
             progress.snapshots[gateway] = self._engine.snapshot(gateway)
             progress.newest[gateway] = self._newest.snapshot(gateway)
-        progress.outgoing += self._outgoing(events)
         if progress:
             await self._insist("state", lambda: asyncio.to_thread(self._checkpoint.commit, progress))
         for gateway, epoch, mark in progress.marks:
@@ -311,8 +314,18 @@ class Pipeline:
         self._past |= {gateway: upto for gateway, upto, _ in progress.past}
         _note_late(self._late, progress.late)
 
-    def _outgoing(self, events: Sequence[Event]) -> list[Outgoing]:
-        return [Outgoing(one.id, self._topics.event(one.kind, one.series.meter), one.body()) for one in events]
+    async def _announce(self, events: Sequence[Event], tables: Sequence[Table], progress: Progress) -> None:
+        """Put what is new into the outbox, and the events into the hash chain."""
+        progress.chained += [(one.id, one.body()) for one in events]
+        progress.outgoing += [
+            Outgoing(one.id, self._topics.event(one.kind, one.series.meter), one.body()) for one in events
+        ]
+        if self._announcements is None:
+            return
+        try:
+            progress.outgoing += await asyncio.to_thread(self._announcements.outgoing, events, tables)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in telling, it must not stop storing
+            log.error("the feeds were not told of a commit", why=f"{type(error).__name__}: {error}")
 
     # --- step 6 ---------------------------------------------------------------------------------
 
@@ -344,16 +357,15 @@ class Pipeline:
         if found.days.scores:
             tables.append(self._days.scores_table(found.days.scores))
         await self._write(tables, found.events)
-        await self._insist_on(
-            Progress(
-                snapshots={gateway: self._engine.snapshot(gateway)},
-                past=found.past,
-                open_days={gateway: self._days.snapshot(gateway)},
-                closed_days=[(site, one.day.isoformat(), encode_day(one)) for site, one in found.days.closed],
-                judged_again={gateway: found.since},
-                outgoing=self._outgoing(found.events),
-            )
+        progress = Progress(
+            snapshots={gateway: self._engine.snapshot(gateway)},
+            past=found.past,
+            open_days={gateway: self._days.snapshot(gateway)},
+            closed_days=[(site, one.day.isoformat(), encode_day(one)) for site, one in found.days.closed],
+            judged_again={gateway: found.since},
         )
+        await self._announce(found.events, tables, progress)
+        await self._insist_on(progress)
         self._past.pop(gateway, None)
         self._relay.wake()
         self._counters.judged_again += 1

@@ -434,6 +434,15 @@ def read_secret(path: Path) -> str:
     Raises:
         StopAndFix: the file is missing, empty, or open to other users.
     """
+    return read_secrets(path)[0]
+
+
+def read_secrets(path: Path) -> list[str]:
+    """All lines of a file that only its owner may read.
+
+    Raises:
+        StopAndFix: the file is missing, empty, or open to other users.
+    """
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").strip()
@@ -443,7 +452,7 @@ def read_secret(path: Path) -> str:
         raise StopAndFix(f"{path}: other users may read this secret → chmod 600 {path}")
     if not text:
         raise StopAndFix(f"{path}: the secret is empty")
-    return text.splitlines()[0]
+    return text.splitlines()
 
 
 class MqttSettings(Settings):

@@ -7,6 +7,8 @@
     <prefix>/v1/down/<gateway>/command           centre → edge
     <prefix>/v1/collector/<shard>/status         collector → edges: retained, and the last will
     <prefix>/v1/events/<kind>/<meter>            collector → consumers: CloudEvents
+    <prefix>/v1/feed/pricing/<meter>             collector → pricing: a day or month that is final or revised
+    <prefix>/v1/feed/inspection/<meter>          collector → inspection: a case and what became of it
     <prefix>/v1/registry/approvals/<meter>       utility → collector: retained, temporary capacity of a meter
 
 The shard stands before the gateway so that a collector subscribes to its own shards only. A topic holds
@@ -57,6 +59,10 @@ class Topics:
     def event(self, kind: str, meter: str) -> str:
         """Topic of the events of one kind about one meter."""
         return f"{self.prefix}/v1/events/{kind}/{meter}"
+
+    def feed(self, name: str, meter: str) -> str:
+        """Topic of a feed about one meter: ``pricing`` or ``inspection``."""
+        return f"{self.prefix}/v1/feed/{name}/{meter}"
 
     def approvals(self, meter: str) -> str:
         """Topic of the temporary capacity of one meter; ``+`` is allowed as meter in a subscription."""

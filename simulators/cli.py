@@ -18,6 +18,7 @@ from metering.clock import Clock, SimulatedClock, SystemClock
 from metering.errors import BackOff, StopAndFix
 from metering.settings import Language, language, load_file
 from simulators.companions import Services, write_companions
+from simulators.consumers.cli import app as consumers
 from simulators.demo import Demonstration, Outcome, prepare
 from simulators.history.files import write_history
 from simulators.history.metering import History
@@ -30,6 +31,8 @@ from simulators.stack import Stack, free_port
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Simulated meters for Wattline."
 )
+
+app.add_typer(consumers, name="consumers")
 
 ParkFile = Annotated[Path | None, typer.Option("--park", help="Park file; without it, the park of the demo.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than that of the file.", min=0)]

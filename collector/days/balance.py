@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import nnls
 
 from collector.days.day import QUARTERS
 from collector.engine.fleet import Floats
@@ -239,6 +238,8 @@ class _Fit:
     def _solve(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
         matrix = np.concatenate([self._losses, self._shapes[list(rows)].T], axis=1) if rows else self._losses
         prior = np.concatenate([self._prior_rows, np.zeros((3, len(rows)))], axis=1)
+        from scipy.optimize import nnls  # noqa: PLC0415 - half a second of start that only who judges days should pay
+
         weights, _ = nnls(np.concatenate([matrix, prior]), np.concatenate([self._residual, self._prior]))
         left: Floats = self._residual - matrix @ weights
         return weights, left

@@ -1,4 +1,4 @@
-"""One SQLite transaction a commit: sequence marks, engine state, events to relay, quarantine.
+"""One SQLite transaction a commit: sequence marks, engine state, events, hash chain, quarantine.
 
 The approvals that arrive at run time are kept here too, each list by a transaction of its own.
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from collector.engine.chain_table import CHAIN_SCHEMA, append
 from collector.errors import CannotStart, StoreBusy
 from collector.ingest.sequence import Mark
 from metering.codec import epoch_text
@@ -43,6 +44,7 @@ _SCHEMA: Final = (
     " UNIQUE (site, day))",
     "CREATE TABLE IF NOT EXISTS late (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS approval (meter TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
+    *CHAIN_SCHEMA,
 )
 
 PAST_STATES: Final = 42
@@ -93,6 +95,7 @@ class Progress:
     late: dict[str, int] = field(default_factory=dict)  # gateway → since when it has to be judged again
     judged_again: dict[str, int] = field(default_factory=dict)  # gateway → since when it was
     outgoing: list[Outgoing] = field(default_factory=list)
+    chained: list[tuple[str, str]] = field(default_factory=list)  # events for the hash chain: id, body
     refused: list[Refused] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -176,6 +179,7 @@ class Checkpoint:
             "INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             ((one.id, one.topic, one.body) for one in progress.outgoing),
         )
+        append(db, progress.chained)
         self._keep(progress.refused)
 
     def _write_days(self, progress: Progress) -> None:

@@ -7,7 +7,7 @@ can judge it without asking us.
 
 from __future__ import annotations
 
-from math import isnan
+import math
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -57,5 +57,5 @@ def event_of(finding: Finding, fleet: Fleet, slot: int, configuration: str) -> E
 
 
 def _rounded(values: Any) -> dict[str, float]:
-    """Six decimals: the same text on every machine. What is unknown is left out, JSON has no word for it."""
-    return {name: round(float(value), 6) for name, value in values.items() if not isnan(value)}
+    """Six decimals: the same text on every machine. What is not known has no number, and is left out."""
+    return {name: round(float(value), 6) for name, value in values.items() if math.isfinite(value)}

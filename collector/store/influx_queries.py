@@ -14,7 +14,15 @@ import numpy as np
 
 from collector.errors import CannotStart
 from collector.store.influx_connection import InfluxConnection, InfluxSettings
-from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint, StoredReadings
+from collector.store.store import (
+    EnergyDayRow,
+    EnergyMonthRow,
+    EventRow,
+    Latest,
+    LoadBlockRow,
+    LoadPoint,
+    StoredReadings,
+)
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Floats, Ints
 from metering.errors import BackOff
 
@@ -97,6 +105,32 @@ class InfluxQueries:
         series = self._ask(f"SELECT id, body FROM event WHERE {_between(since, until)}{chosen}")  # noqa: S608
         rows = sorted((row for one in series for row in _rows(one)), key=lambda row: (row["time"], row["id"]))
         return [json.loads(row["body"]) for row in rows]
+
+    def events_page(
+        self,
+        since: int,
+        until: int,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        meter: str | None = None,
+        kind: str | None = None,
+    ) -> list[EventRow]:
+        """See ``Queries``: events of one instant come in no order, so that the last instant is asked for as a whole."""
+        chosen = "".join(f" AND {name} = {_text(value)}" for name, value in (("meter", meter), ("kind", kind)) if value)
+        found: list[EventRow] = []
+        if after is not None:
+            found += self._events(f"time = {after[0]}ms AND {_between(since, until)}{chosen}")
+            since = max(since, after[0] + 1)
+        following = self._events(f"{_between(since, until)}{chosen}", f" ORDER BY time LIMIT {limit}")
+        if len(following) == limit:
+            last = max(row.at for row in following)
+            following = [row for row in following if row.at < last] + self._events(f"time = {last}ms{chosen}")
+        whole = sorted(found + following, key=lambda row: (row.at, row.id))
+        return [row for row in whole if after is None or (row.at, row.id) > after][:limit]
+
+    def _events(self, where: str, order: str = "") -> list[EventRow]:
+        series = self._ask(f"SELECT id, body FROM event WHERE {where}{order}")  # noqa: S608
+        return [EventRow(row["time"], row["id"], json.loads(row["body"])) for one in series for row in _rows(one)]
 
     def _ask(self, statement: str) -> list[dict[str, Any]]:
         query = urllib.parse.urlencode({"db": self._settings.database, "epoch": "ms", "q": statement})

@@ -22,6 +22,7 @@ from collector.events.event import Event
 from collector.store.store import (
     EnergyDayRow,
     EnergyMonthRow,
+    EventRow,
     Latest,
     LoadBlockRow,
     LoadPoint,
@@ -238,6 +239,23 @@ class SqliteQueries:
             (since, until, meter, meter, kind, kind),
         )
         return [json.loads(row["body"]) for row in rows]
+
+    def events_page(
+        self,
+        since: int,
+        until: int,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        meter: str | None = None,
+        kind: str | None = None,
+    ) -> list[EventRow]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT time, id, body FROM event WHERE time >= ? AND time < ? AND (time, id) > (?, ?)"
+            " AND (? IS NULL OR meter = ?) AND (? IS NULL OR kind = ?) ORDER BY time, id LIMIT ?",
+            (since, until, *(after or (since - 1, "")), meter, meter, kind, kind, limit),
+        )
+        return [EventRow(row["time"], row["id"], json.loads(row["body"])) for row in rows]
 
     def _ask(self, statement: str, values: Any) -> list[sqlite3.Row]:
         if not self._path.exists():

@@ -87,6 +87,15 @@ class LoadBlockRow:
     values: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One stored event."""
+
+    at: int  # ms
+    id: str
+    body: dict[str, Any]
+
+
 class Store(Protocol):
     """Where readings, determinants and events are kept."""
 
@@ -136,4 +145,19 @@ class Queries(Protocol):
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """CloudEvents in ``since`` ≤ t < ``until`` (ms), oldest first."""
+        ...
+
+    def events_page(
+        self,
+        since: int,
+        until: int,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        meter: str | None = None,
+        kind: str | None = None,
+    ) -> list[EventRow]:
+        """At most ``limit`` CloudEvents by (time, id), only those beyond ``after``.
+
+        What is stored meanwhile neither hides nor repeats an event that was there before.
+        """
         ...

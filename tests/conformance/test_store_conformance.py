@@ -12,13 +12,23 @@ import pytest
 from collector.checks.check import Finding
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
+from collector.events.event import Event
 from collector.events.evidence import event_of
 from collector.registry.registry import Registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
 from collector.store.influx_writer import InfluxStore
 from collector.store.sqlite_store import SqliteQueries, SqliteStore
-from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint, Queries, Store
+from collector.store.store import (
+    EnergyDayRow,
+    EnergyMonthRow,
+    EventRow,
+    Latest,
+    LoadBlockRow,
+    LoadPoint,
+    Queries,
+    Store,
+)
 from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, ENERGY_MONTH, LOAD_BLOCK, Table, scaled
 from metering.round import Quality
 from tests.support.engines import engine, judge, registry
@@ -221,3 +231,43 @@ async def test_names_with_every_allowed_character_survive(room: Room) -> None:
     await room.store.write(tables(room, make_round({"active_power": [1.0]}, meters=["A.b_c-9"], gateway="g.w_1-x")))
 
     assert [(one.gateway, one.meter) for one in room.queries.latest()] == [("g.w_1-x", "A.b_c-9")]
+
+
+async def test_events_come_in_pages_that_hold_each_once_whatever_is_written_meanwhile(room: Room) -> None:
+    slot = int(room.fleet.slots("gw-1", ("m-1",))[0])
+
+    def event(n: int, kind: str = "over_capacity") -> Event:
+        finding = Finding(
+            row=0,
+            kind=kind,
+            lifecycle="opened",
+            part=str(n),
+            started_at=T0,
+            at=T0 + n // 5 * MINUTE,  # five events share each instant
+            severity="look",
+            score=0.7,
+            readings={},
+            limits={},
+            facts={"peak_kva": 31.5, "contract_kva": 30.0},
+        )
+        return event_of(finding, room.fleet, slot, "cfg")
+
+    before = [event(n) for n in range(23)]
+    await room.store.write([], before)
+    found: list[EventRow] = []
+    while page := room.queries.events_page(0, FAR, 4, (found[-1].at, found[-1].id) if found else None):
+        assert len(page) <= 4
+        found += page
+        await room.store.write([], [event(100 + len(found))])
+
+    assert found == sorted(found, key=lambda row: (row.at, row.id))
+    ids = [row.id for row in found]
+    assert len(set(ids)) == len(ids)
+    assert {one.id for one in before} <= set(ids)
+    assert [row.body for row in room.queries.events_page(T0, T0 + 1, 100)] == sorted(
+        (one.cloudevent() for one in before[:5]), key=lambda body: body["id"]
+    )
+    assert room.queries.events_page(T0 + 1, T0 + 1, 100) == []
+    assert room.queries.events_page(0, FAR, 100, meter="m-2") == []
+    assert room.queries.events_page(0, FAR, 100, kind="current_loss") == []
+    assert len(room.queries.events_page(0, FAR, 7, meter="m-1", kind="over_capacity")) == 7
