@@ -27,6 +27,7 @@ from simulators.history.scenarios import Incident
 from simulators.history.span import Span
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import make_round, message
+from tests.support.stored import same, stored
 
 _TEXT = ("measured_at", "meter_id", "meter_events")
 Reading = tuple[int, str, dict[str, float | None]]
@@ -93,24 +94,6 @@ async def collected(folder: Path, registry: Registry, batches: Iterable[Sequence
     return stored(folder / "readings.db")
 
 
-def stored(path: Path) -> dict[str, dict[Any, Any]]:
-    found: dict[str, dict[Any, Any]] = {}
-    with closing(sqlite3.connect(path)) as db:
-        for name in ("reading", "load_block", "energy_day", "energy_month", "suspicion"):
-            asked = db.execute(f"SELECT * FROM {name}")
-            columns = [one[0] for one in asked.description]
-            found[name] = {row[1:3]: _without_revision(columns, row) for row in asked}
-        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM event")]
-    taken_back = {body["data"]["condition"] for body in bodies if body["data"]["lifecycle"] == "withdrawn"}
-    found["event"] = {body["id"]: body for body in bodies if body["data"]["condition"] not in taken_back}
-    return found
-
-
-def _without_revision(columns: list[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The figures of a row; a day that was stated twice is a revision, which the same day in time is not."""
-    return tuple(value for name, value in zip(columns[3:], row[3:], strict=True) if name != "revision")
-
-
 def revisions(path: Path) -> dict[tuple[str, int], float | None]:
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT meter, day_start, revision FROM energy_day").fetchall()
@@ -122,14 +105,6 @@ def expected(town: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """What readings that come in time end as."""
     registry, folder = load_registry(town / "registry.yaml"), tmp_path_factory.mktemp("in-order")
     return asyncio.run(collected(folder, registry, [messages(readings_of(town))]))
-
-
-def same(one: dict[str, dict[Any, Any]], other: dict[str, dict[Any, Any]]) -> None:
-    for name, wanted in one.items():
-        found = other[name]
-        assert not [wanted.get(key, found.get(key)) for key in wanted.keys() ^ found.keys()], name
-        different = {key: (row, found[key]) for key, row in wanted.items() if row != found[key]}
-        assert not different, (name, len(different), next(iter(different.items())))
 
 
 async def test_late_readings_end_as_readings_that_came_in_time(
