@@ -29,7 +29,8 @@ from collector.store.table import Mask, Rows
 
 _FOLLOWED_MS: Final = 14 * 86_400_000  # after a cover or a magnet
 _LEARNT_AFTER: Final = 21  # odd days in a row that become usual: nothing else spoke against them
-_ODD: Final = 0.6
+_ODD: Final = 0.6  # oddness from which a day teaches nothing, unless the feeder closes
+_ODD_ALONE: Final = 0.35  # the same where no balance speaks
 _INNOCENT: Final = 0.3
 _COMPLETE_QUARTERS: Final = 80
 _WEEKDAYS: Final[tuple[DayClass, ...]] = (*("workday",) * 5, "saturday", "sunday")
@@ -83,21 +84,25 @@ class Closing:
         balances = self._feeders.of(remembered, today, net, prepared, changed, self._prepare)
         followed = _followed(past, touched, today)
         closure = np.array([self._registry.closed_on(meter, today.day) for meter in today.meters], np.bool_)
-        oddness = np.where(closure | (kind == "festival"), 0.0, own.oddness)
+        silent = closure | (kind == "festival")
+        oddness = np.where(silent, 0.0, suspicion.behaves_oddly(own, history.oddness))
         score = suspicion.fused(
             balances,
             oddness,
             _weights(today.meters, balances, followed),
             suspicion.memory(history.balance),
         )
-        judged = own.known | ~np.isnan(balances.score)
+        balanced = ~np.isnan(balances.score)
+        judged = own.known | balanced | (oddness > 0)
         judged &= np.array([self._registry.mastered_by(meter) is None for meter in today.meters], np.bool_)
         standing, findings = self._advance(past, today, score, judged, balances, own, prepared[0])
         of_feeders, more = excesses(self._registry, past, today, balances)
-        of_changes, moved = changes(past, today, own.log_ratio, closure | (kind == "festival"))
-        odd_days = np.where(oddness >= _ODD, _last(history.odd_days) + 1, 0.0)
-        learns = ((~np.isnan(net)).sum(axis=1) >= _COMPLETE_QUARTERS) & ~closure & (score < _INNOCENT)
-        learns &= (oddness < _ODD) | balances.closes | (odd_days > _LEARNT_AFTER)
+        of_changes, moved = changes(past, today, own.log_ratio, silent)
+        odd = own.oddness >= np.where(balanced, _ODD, _ODD_ALONE)
+        odd_days = np.where(odd, _last(history.odd_days) + 1, 0.0)
+        learns = ((~np.isnan(net)).sum(axis=1) >= _COMPLETE_QUARTERS) & ~closure
+        learns &= (np.nan_to_num(balances.score) < _INNOCENT) & (score < self._limits.limit)
+        learns &= ~odd | balances.closes | (odd_days > _LEARNT_AFTER)
         closed = ClosedDay(
             day=today.day,
             kind=kind,
@@ -107,6 +112,7 @@ class Closing:
             score=np.where(judged, score, np.nan).astype(np.float32),
             balance=balances.score.astype(np.float32),
             log_ratio=own.log_ratio.astype(np.float32),
+            oddness=np.where(own.known & ~silent, own.oddness, np.nan).astype(np.float32),
             odd_days=odd_days.astype(np.float32),
             feeders=balances.days,
             standing=standing | of_feeders | of_changes,

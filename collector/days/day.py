@@ -87,6 +87,7 @@ class ClosedDay:
     score: npt.NDArray[np.float32]  # by meter: suspicion, NaN = not judged
     balance: npt.NDArray[np.float32]  # by meter: what the balance of its feeder says, NaN = not judged
     log_ratio: npt.NDArray[np.float32]  # by meter: ln(day / expected day), NaN = unknown
+    oddness: npt.NDArray[np.float32]  # by meter: what its own past says, NaN = unknown
     odd_days: npt.NDArray[np.float32]  # by meter: for how many days in a row it has not been as expected
     feeders: dict[str, FeederDay] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)  # only where something is open
@@ -102,6 +103,7 @@ class _Record(msgspec.Struct, frozen=True):
     score: bytes
     balance: bytes
     log_ratio: bytes
+    oddness: bytes
     odd_days: bytes
     feeders: dict[str, tuple[tuple[float, float, float], float, bool, float, float]]
     standing: dict[str, tuple[int, int | None, int, int, float, float, float, float]]
@@ -124,6 +126,7 @@ def encode_day(closed: ClosedDay) -> bytes:
             closed.score.astype("<f4").tobytes(),
             closed.balance.astype("<f4").tobytes(),
             closed.log_ratio.astype("<f4").tobytes(),
+            closed.oddness.astype("<f4").tobytes(),
             closed.odd_days.astype("<f4").tobytes(),
             {
                 name: (one.loss, one.noise_kwh, one.clean, one.excess_kwh, one.energy_kwh)
@@ -155,6 +158,7 @@ def decode_day(data: bytes) -> ClosedDay:
             np.frombuffer(record.score, "<f4"),
             np.frombuffer(record.balance, "<f4"),
             np.frombuffer(record.log_ratio, "<f4"),
+            np.frombuffer(record.oddness, "<f4"),
             np.frombuffer(record.odd_days, "<f4"),
             {name: FeederDay(*one) for name, one in record.feeders.items()},
             {name: Standing(*one) for name, one in record.standing.items()},

@@ -37,6 +37,7 @@ class History:
     learns: Mask  # (days, meters)
     balance: Floats
     log_ratio: Floats
+    oddness: Floats
     odd_days: Floats
 
     @classmethod
@@ -45,7 +46,7 @@ class History:
         shape = len(days), len(meters)
         net = np.full((*shape, QUARTERS), np.nan)
         learns = np.zeros(shape, np.bool_)
-        balance, ratio, odd = (np.full(shape, np.nan) for _ in range(3))
+        balance, ratio, oddness, odd = (np.full(shape, np.nan) for _ in range(4))
         for i, closed in enumerate(days):
             place = {name: n for n, name in enumerate(closed.meters)}
             rows = np.array([place.get(name, -1) for name in meters], np.intp)
@@ -54,11 +55,12 @@ class History:
             learns[i, known] = closed.learns[rows]
             balance[i, known] = closed.balance[rows]
             ratio[i, known] = closed.log_ratio[rows]
+            oddness[i, known] = closed.oddness[rows]
             odd[i, known] = closed.odd_days[rows]
             same = np.array([start is None or closed.day >= start for start in since], np.bool_)
             learns[i] &= same
-            balance[i, ~same] = np.nan
-        return cls(tuple(days), meters, net, learns, balance, ratio, odd)
+            balance[i, ~same] = oddness[i, ~same] = np.nan
+        return cls(tuple(days), meters, net, learns, balance, ratio, oddness, odd)
 
     def expected(self, kind: DayClass) -> Floats:
         """What a day of a class is expected to be, kWh, shape (meters, quarters); NaN = unknown."""

@@ -42,6 +42,13 @@ class SuspicionSettings(Settings):
     quiet_days: int = Field(2, ge=1, description="Quiet days after which the finding closes. [OURS]")
 
 
+def behaves_oddly(own: Behaviour, past: Floats) -> Floats:
+    """How odd a meter's behaviour is, today and lately, 0 … 1; ``past`` is (days, meters), NaN = unknown."""
+    remembered = 0.5 * memory(past)
+    found: Floats = np.where(own.known, 1 - (1 - own.oddness) * (1 - remembered), remembered)
+    return found
+
+
 def memory(balance: Floats) -> Floats:
     """Mean balance of the last days that were judged; ``balance`` is (days, meters), NaN = not judged."""
     recent = balance[-_MEMORY_DAYS:]
