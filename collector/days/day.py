@@ -75,6 +75,25 @@ class FeederDay:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was expected of the local day after a closed one, so that it can be told later how wrong it was."""
+
+    curve: npt.NDArray[np.float16]  # (meters, quarters) kWh, NaN = nothing was expected
+    peak_kw: npt.NDArray[np.float32]  # (meters,)
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """An early warning that is open."""
+
+    day: date  # the last local day it is about
+    since: int  # ms
+    expected_kva: float
+    limit_kva: float
+    power_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedDay:
     """A day that was judged."""
 
@@ -90,6 +109,8 @@ class ClosedDay:
     feeders: dict[str, FeederDay] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)  # only where something is open
     touched: dict[str, int] = field(default_factory=dict)  # meter → ms: a cover or a magnet, at most 14 days ago
+    ahead: Ahead | None = None
+    warned: dict[str, Warned] = field(default_factory=dict)  # "kind:meter"
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -105,6 +126,8 @@ class _Record(msgspec.Struct, frozen=True):
     feeders: dict[str, tuple[tuple[float, float, float], float, bool, float, float]]
     standing: dict[str, tuple[int, int | None, int, int, float, float, float, float]]
     touched: dict[str, int]
+    ahead: tuple[bytes, bytes] | None = None  # a day of an earlier version has none
+    warned: dict[str, tuple[date, int, float, float, float]] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,7 +135,7 @@ _decode = msgspec.msgpack.Decoder(_Record).decode
 
 
 def encode_day(closed: ClosedDay) -> bytes:
-    """A closed day as bytes, about 400 a meter."""
+    """A closed day as bytes, about 600 a meter."""
     return _encode(
         _Record(
             closed.day,
@@ -133,6 +156,13 @@ def encode_day(closed: ClosedDay) -> bytes:
                 for name, one in closed.standing.items()
             },
             closed.touched,
+            None
+            if closed.ahead is None
+            else (closed.ahead.curve.astype("<f2").tobytes(), closed.ahead.peak_kw.astype("<f4").tobytes()),
+            {
+                name: (one.day, one.since, one.expected_kva, one.limit_kva, one.power_factor)
+                for name, one in closed.warned.items()
+            },
         )
     )
 
@@ -158,6 +188,13 @@ def decode_day(data: bytes) -> ClosedDay:
             {name: FeederDay(*one) for name, one in record.feeders.items()},
             {name: Standing(*one) for name, one in record.standing.items()},
             record.touched,
+            None
+            if record.ahead is None
+            else Ahead(
+                np.frombuffer(record.ahead[0], "<f2").reshape(len(record.meters), QUARTERS),
+                np.frombuffer(record.ahead[1], "<f4"),
+            ),
+            {name: Warned(*one) for name, one in record.warned.items()},
         )
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a closed day: {error}") from error
