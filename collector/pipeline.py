@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from collector.days.day import encode_day
-from collector.days.days import Days
+from collector.days.days import Days, Judged
 from collector.engine.checkpoint import Checkpoint, Outgoing, Progress, Refused
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, blocks_of
@@ -32,6 +32,7 @@ from collector.engine.newest import Newest
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event, iso
 from collector.feeds.outbox import OutboxRelay
+from collector.forecast.festival_days import encode_festival
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence as RoundSequence
@@ -287,7 +288,9 @@ class Pipeline:
         whole.events += judged.events
         if judged.scores:
             whole.tables.append(self._days.scores_table(judged.scores))
-        progress.closed_days += [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
+        whole.tables += judged.forecasts
+        progress.closed_days += _closed_days(judged)
+        progress.festivals += _festivals(judged)
         progress.open_days |= {gateway: self._days.snapshot(gateway) for gateway in ended}
 
     async def _keep(self, admitted: Admitted, events: Sequence[Event], progress: Progress) -> None:
@@ -339,13 +342,15 @@ class Pipeline:
         tables = list(found.tables)
         if found.days.scores:
             tables.append(self._days.scores_table(found.days.scores))
+        tables += found.days.forecasts
         await self._write(tables, found.events)
         await self._insist_on(
             Progress(
                 snapshots={gateway: self._engine.snapshot(gateway)},
                 past=found.past,
                 open_days={gateway: self._days.snapshot(gateway)},
-                closed_days=[(site, one.day.isoformat(), encode_day(one)) for site, one in found.days.closed],
+                closed_days=_closed_days(found.days),
+                festivals=_festivals(found.days),
                 judged_again={gateway: found.since},
                 outgoing=self._outgoing(found.events),
             )
@@ -406,6 +411,14 @@ class Pipeline:
         counters.poison += sum(one.kind == "message" for one in admitted.refused)
         counters.rejected_lines += rejected
         counters.events += len(outcome.events)
+
+
+def _closed_days(judged: Judged) -> list[tuple[str, str, bytes]]:
+    return [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
+
+
+def _festivals(judged: Judged) -> list[tuple[str, str, bytes]]:
+    return [(site, one.day.isoformat(), encode_festival(one)) for site, one in judged.festivals]
 
 
 def _note_late(late: dict[str, int], more: Mapping[str, int]) -> None:

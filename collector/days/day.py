@@ -42,6 +42,7 @@ class SiteDay:
     imported: Floats
     exported: Floats  # NaN where the meter has no export register
     measured: Mask  # covered by readings; elsewhere the energy was spread over a gap
+    power_factor: Floats  # by meter, of the day; NaN where reactive energy was not read
 
     @property
     def net(self) -> Floats:
@@ -86,7 +87,8 @@ class Ahead:
 class Warned:
     """An early warning that is open."""
 
-    day: date  # the last local day it is about
+    part: str  # of the finding: the festival, or nothing
+    day: date  # the local day it is about
     since: int  # ms
     expected_kva: float
     limit_kva: float
@@ -109,6 +111,7 @@ class ClosedDay:
     feeders: dict[str, FeederDay] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)  # only where something is open
     touched: dict[str, int] = field(default_factory=dict)  # meter → ms: a cover or a magnet, at most 14 days ago
+    power_factor: npt.NDArray[np.float32] | None = None  # by meter; a day of an earlier version has none
     ahead: Ahead | None = None
     warned: dict[str, Warned] = field(default_factory=dict)  # "kind:meter"
 
@@ -126,8 +129,9 @@ class _Record(msgspec.Struct, frozen=True):
     feeders: dict[str, tuple[tuple[float, float, float], float, bool, float, float]]
     standing: dict[str, tuple[int, int | None, int, int, float, float, float, float]]
     touched: dict[str, int]
-    ahead: tuple[bytes, bytes] | None = None  # a day of an earlier version has none
-    warned: dict[str, tuple[date, int, float, float, float]] = {}
+    power_factor: bytes | None = None
+    ahead: tuple[bytes, bytes] | None = None
+    warned: dict[str, tuple[str, date, int, float, float, float]] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -156,11 +160,12 @@ def encode_day(closed: ClosedDay) -> bytes:
                 for name, one in closed.standing.items()
             },
             closed.touched,
+            None if closed.power_factor is None else closed.power_factor.astype("<f4").tobytes(),
             None
             if closed.ahead is None
             else (closed.ahead.curve.astype("<f2").tobytes(), closed.ahead.peak_kw.astype("<f4").tobytes()),
             {
-                name: (one.day, one.since, one.expected_kva, one.limit_kva, one.power_factor)
+                name: (one.part, one.day, one.since, one.expected_kva, one.limit_kva, one.power_factor)
                 for name, one in closed.warned.items()
             },
         )
@@ -188,6 +193,7 @@ def decode_day(data: bytes) -> ClosedDay:
             {name: FeederDay(*one) for name, one in record.feeders.items()},
             {name: Standing(*one) for name, one in record.standing.items()},
             record.touched,
+            None if record.power_factor is None else np.frombuffer(record.power_factor, "<f4"),
             None
             if record.ahead is None
             else Ahead(

@@ -32,7 +32,8 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
     chosen = past.of_class(past.stand_in(kind))[-_MOST:]
     shape = len(past.meters), QUARTERS
     shaped, whole, scaled_weight, weight = (np.zeros(shape, np.float32) for _ in range(4))
-    number, back = np.zeros(shape[0]), np.zeros(shape[0], np.bool_)
+    number = np.zeros(shape[0])
+    back: Mask = np.zeros(shape[0], np.bool_)
     fades = 1.0
     for i in reversed(chosen):
         counts = past.clean[i]
@@ -46,7 +47,7 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
         scaled_weight += factor * counted
         whole += factor * net
         weight += factor * counted
-        back |= (net < 0).any(axis=1)
+        back |= np.any(net < 0, axis=1)
         fades *= _FADES
     enough = (number >= FEWEST_OF_CLASS)[:, None] & (weight > 0)
     divisor = np.where(enough, weight, 1.0)

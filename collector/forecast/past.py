@@ -15,13 +15,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.days.day import QUARTERS, ClosedDay, DayClass
 from collector.engine.fleet import Floats
-from collector.store.table import Mask
+from collector.store.table import Mask, Rows
+
+Figures = npt.NDArray[np.floating[Any]]
+"""As a closed day keeps them: of half or single precision."""
 
 DAYS_LOOKED_AT: Final = 56
 FEWEST_DAYS: Final = 7
@@ -41,7 +45,7 @@ class Past:
 
     days: tuple[ClosedDay, ...]
     meters: tuple[str, ...]
-    places: tuple[np.ndarray[tuple[int], np.dtype[np.intp]] | None, ...]  # row of each meter, None = the same rows
+    places: tuple[Rows | None, ...]  # row of each meter, None = the same rows
     clean: Mask
     kwh: Floats  # of the day, quarters nobody knows counted as the others
     peak_kw: Floats  # highest quarter
@@ -72,16 +76,16 @@ class Past:
                 clean[: sum(closed.day < start for closed in days), m] = False
         return cls(days, meters, tuple(places), clean, kwh, peak)
 
-    def net(self, i: int) -> Floats:
+    def net(self, i: int) -> Figures:
         """kWh by quarter of day ``i``, shape (meters, 96); NaN where it is not known."""
         return self.lined_up(i, self.days[i].net)
 
-    def lined_up(self, i: int, values: Floats) -> Floats:
+    def lined_up(self, i: int, values: Figures) -> Figures:
         """Values of day ``i``, one row a meter of that day, as rows of ``meters``; NaN where it had none."""
         place = self.places[i]
         if place is None:
             return values
-        found: Floats = np.full((len(self.meters), *values.shape[1:]), np.nan, values.dtype)
+        found: Figures = np.full((len(self.meters), *values.shape[1:]), np.nan, values.dtype)
         found[place >= 0] = values[place[place >= 0]]
         return found
 
@@ -149,7 +153,7 @@ def level_of(past: Past, figure: Floats) -> Level:
     return Level(recent, classes, weekdays)
 
 
-def _place(have: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.intp]] | None:
+def _place(have: tuple[str, ...], wanted: tuple[str, ...]) -> Rows | None:
     if have == wanted:
         return None
     rows = {name: row for row, name in enumerate(have)}

@@ -16,7 +16,7 @@ import numpy as np
 
 from collector.days.day import QUARTERS
 from collector.engine.fleet import Floats
-from collector.forecast.past import Past
+from collector.forecast.past import Figures, Past
 
 SHARES: Final = (0.8, 0.95)
 
@@ -33,12 +33,12 @@ _LEAST_SHARE: Final = 0.1  # of a mean quarter: the scale of quarters that are n
 class Errors:
     """Past errors, as shares; NaN where there is none."""
 
-    quarters: Floats  # (meters, bins, errors)
+    quarters: Figures  # (meters, bins, errors)
     kwh: Floats  # (days, meters)
     peak: Floats  # (days, meters), with their sign: (counted − expected) / expected
 
 
-def quarter_scale(curve: Floats) -> Floats:
+def quarter_scale(curve: Figures) -> Floats:
     """What errors of quarters are shares of, shape (meters, 96)."""
     size = np.abs(curve)
     found: Floats = np.maximum(size, _LEAST_SHARE * size.mean(axis=1, keepdims=True) + 1e-6)
@@ -67,7 +67,7 @@ def errors_of(past: Past) -> Errors:
     return Errors(binned.reshape(meters, QUARTERS // _BIN, -1), kwh, peak)
 
 
-def half_widths(errors: Floats) -> tuple[Floats, ...]:
+def half_widths(errors: Figures) -> tuple[Floats, ...]:
     """The half-width for each of ``SHARES``, over the last axis of ``errors``."""
     ordered = np.sort(errors, axis=-1)  # NaN last
     number = (~np.isnan(errors)).sum(axis=-1)

@@ -14,7 +14,16 @@ import numpy as np
 
 from collector.errors import CannotStart
 from collector.store.influx_connection import InfluxConnection, InfluxSettings
-from collector.store.store import EnergyDayRow, EnergyMonthRow, Latest, LoadBlockRow, LoadPoint, StoredReadings
+from collector.store.store import (
+    EnergyDayRow,
+    EnergyMonthRow,
+    ForecastRow,
+    Forecasts,
+    Latest,
+    LoadBlockRow,
+    LoadPoint,
+    StoredReadings,
+)
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Floats, Ints
 from metering.errors import BackOff
 
@@ -82,6 +91,10 @@ class InfluxQueries:
     def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
         """See ``Queries``."""
         return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
+        """See ``Queries``."""
+        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
 
     def _determinants(
         self, measurement: str, since: int, until: int, meter: str | None
