@@ -31,9 +31,9 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
     """
     chosen = past.of_class(past.stand_in(kind))[-_MOST:]
     shape = len(past.meters), QUARTERS
-    shaped, whole, scaled_weight, weight = (np.zeros(shape, np.float32) for _ in range(4))
+    shaped, whole, weight = (np.zeros(shape, np.float32) for _ in range(3))
     number = np.zeros(shape[0])
-    back: Mask = np.zeros(shape[0], np.bool_)
+    below = np.zeros(shape, np.float32)
     fades = 1.0
     for i in reversed(chosen):
         counts = past.clean[i]
@@ -44,11 +44,11 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
         factor = np.float32(fades * (_SAME_WEEKDAY if past.days[i].day.weekday() == weekday else 1.0))
         scale = np.where(past.kwh[i] > 0, 1.0 / np.maximum(past.kwh[i], 1e-3), 0.0).astype(np.float32)
         shaped += factor * scale[:, None] * net
-        scaled_weight += factor * counted
         whole += factor * net
         weight += factor * counted
-        back |= np.any(net < 0, axis=1)
+        below = np.minimum(below, net)
         fades *= _FADES
+    back = (below < 0).any(axis=1)
     enough = (number >= FEWEST_OF_CLASS)[:, None] & (weight > 0)
     divisor = np.where(enough, weight, 1.0)
     plain = whole / divisor

@@ -11,7 +11,8 @@ import numpy as np
 from collector.checks.capacity import limit_in_force
 from collector.days.day import ClosedDay
 from collector.engine.fleet import Fleet, Floats
-from collector.forecast.past import Past
+from collector.forecast.past import Past, median
+from collector.store.table import Mask
 from collector.tariff.calendar import BLOCK_MS, LocalDay
 
 ASSUMED_POWER_FACTOR: Final = 0.9  # where reactive energy is not read  [OURS]
@@ -42,17 +43,17 @@ def tightest(kva: Floats, limits: Floats) -> Tightest:
     return Tightest(block, float(share[block]), float(limits[block]))
 
 
-def power_factors(days: Sequence[ClosedDay], past: Past) -> tuple[Floats, Floats]:
-    """Power factor of each meter, and 1.0 where it had to be assumed: the median of the last two weeks, where known."""
+def power_factors(days: Sequence[ClosedDay], past: Past) -> tuple[Floats, Mask]:
+    """Power factor of each meter, and where it had to be assumed: the median of the last two weeks, where known."""
     found = np.full((_FACTOR_DAYS, len(past.meters)), np.nan)
     last = len(days) - 1
     for n, i in enumerate(range(last, max(last - _FACTOR_DAYS, -1), -1)):
         factor = days[i].power_factor
         if factor is not None:
             found[n] = past.lined_up(i, factor)
-    known = ~np.isnan(found).all(axis=0)
-    median = np.nanmedian(np.where(known, found, ASSUMED_POWER_FACTOR), axis=0)
-    return np.round(median, 3), (~known).astype(np.float64)
+    usual = median(found)
+    known = ~np.isnan(usual)
+    return np.where(known, usual.round(3), ASSUMED_POWER_FACTOR), ~known
 
 
 def hour(day: LocalDay, block: int) -> str:

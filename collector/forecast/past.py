@@ -11,7 +11,6 @@ Nothing else is looked at: no clock, no weather, no model that has to be fitted.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -124,26 +123,24 @@ def level_of(past: Past, figure: Floats) -> Level:
     """The level of one figure of the past; ``figure`` is (days, meters)."""
     known = past.clean & (figure > _LEAST_KWH)
     logs = np.where(known, np.log(np.where(known, figure, 1.0)), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # meters without a past
-        ordinary = np.nanmedian(logs, axis=0)
-        residual = logs - ordinary
-        classes: dict[DayClass, Floats] = {}
-        for kind in dict.fromkeys(closed.kind for closed in past.days if closed.kind != "festival"):
-            chosen = past.of_class(kind)
-            usual = np.nanmedian(residual[chosen], axis=0)
-            classes[kind] = np.where(known[chosen].sum(axis=0) >= FEWEST_OF_CLASS, usual, np.nan)
-            residual[chosen] -= np.where(np.isnan(usual), 0.0, usual)
-        weekdays = np.zeros((7, len(past.meters)))
-        for weekday in range(5):
-            chosen = [i for i in past.of_class("workday") if past.days[i].day.weekday() == weekday]
-            if chosen:
-                number = known[chosen].sum(axis=0)
-                usual = np.nan_to_num(np.nanmedian(residual[chosen], axis=0))
-                weekdays[weekday] = usual * number / (number + _SHRINKS)
-                residual[chosen] -= weekdays[weekday]
-        festival = past.of_class("festival")
-        residual[festival] = np.nan
+    ordinary = median(logs)
+    residual = logs - ordinary
+    classes: dict[DayClass, Floats] = {}
+    for kind in dict.fromkeys(closed.kind for closed in past.days if closed.kind != "festival"):
+        chosen = past.of_class(kind)
+        usual = median(residual[chosen])
+        classes[kind] = np.where(known[chosen].sum(axis=0) >= FEWEST_OF_CLASS, usual, np.nan)
+        residual[chosen] -= np.where(np.isnan(usual), 0.0, usual)
+    weekdays = np.zeros((7, len(past.meters)))
+    for weekday in range(5):
+        chosen = [i for i in past.of_class("workday") if past.days[i].day.weekday() == weekday]
+        if chosen:
+            number = known[chosen].sum(axis=0)
+            usual = np.nan_to_num(median(residual[chosen]))
+            weekdays[weekday] = usual * number / (number + _SHRINKS)
+            residual[chosen] -= weekdays[weekday]
+    festival = past.of_class("festival")
+    residual[festival] = np.nan
     counted = ~np.isnan(residual)
     later = np.cumsum(counted[::-1], axis=0)[::-1] - counted  # clean days after this one
     weight = np.where(counted, _FADES**later, 0.0)
@@ -151,6 +148,17 @@ def level_of(past: Past, figure: Floats) -> Level:
     recent = (weight * np.nan_to_num(residual)).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-12)
     recent = np.where(number >= FEWEST_DAYS, ordinary + recent, np.nan)
     return Level(recent, classes, weekdays)
+
+
+def median(values: Floats) -> Floats:
+    """The median over the first axis, NaN where there is no value; (days, n) → (n,)."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    number = (~np.isnan(values)).sum(axis=0)
+    column = np.arange(values.shape[1])
+    upper = ordered[np.minimum(number // 2, len(values) - 1), column]
+    lower = ordered[np.maximum((number - 1) // 2, 0), column]
+    found: Floats = np.where(number > 0, (lower + upper) / 2, np.nan)
+    return found
 
 
 def _place(have: tuple[str, ...], wanted: tuple[str, ...]) -> Rows | None:
