@@ -48,7 +48,7 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
         weight += factor * counted
         below = np.minimum(below, net)
         fades *= _FADES
-    back = (below < 0).any(axis=1)
+    back = below.min(axis=1) < 0
     enough = (number >= FEWEST_OF_CLASS)[:, None] & (weight > 0)
     divisor = np.where(enough, weight, 1.0)
     plain = whole / divisor

@@ -145,8 +145,8 @@ def score(one: Town, tally: Tally) -> None:
         if (event.kind, event.lifecycle) == ("capacity_forecast", "opened")
     }
     for meter in one.customers():
-        for day in counted:
-            actual = counted[day].get(meter)
+        for day, of_meters in counted.items():
+            actual = of_meters.get(meter)
             said = days.get(meter, {}).get(calendar.day_on(day).first * BLOCK_MS, {})
             if actual is None or said.get("known") != 1.0 or np.isnan(actual).any():
                 continue
@@ -160,7 +160,7 @@ def score(one: Town, tally: Tally) -> None:
 
 
 def rows_of(one: Town, measurement: str, made: ClosedDay | None = None) -> Rows:
-    """The rows of a forecast by meter and instant; with ``made``, only those that were made when that day was closed."""
+    """The rows of a forecast by meter and instant; with ``made``, only those made when that day was closed."""
     found: Rows = {}
     tables = [table for table in one.forecasts if table.measurement == measurement]
     chosen = tables if made is None else [tables[one.days.index(made)]]

@@ -26,6 +26,7 @@ from simulators.history.span import Span
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import make_round, message
 
+FORECASTS = ("forecast_block", "forecast_day", "forecast_month")
 _TEXT = ("measured_at", "meter_id", "meter_events")
 Reading = tuple[int, str, dict[str, float | None]]
 
@@ -94,7 +95,7 @@ async def collected(folder: Path, registry: Registry, batches: Iterable[Sequence
 def stored(path: Path) -> dict[str, dict[Any, Any]]:
     found: dict[str, dict[Any, Any]] = {}
     with closing(sqlite3.connect(path)) as db:
-        for name in ("reading", "load_block", "energy_day", "energy_month", "suspicion"):
+        for name in ("reading", "load_block", "energy_day", "energy_month", "suspicion", *FORECASTS):
             asked = db.execute(f"SELECT * FROM {name}")
             columns = [one[0] for one in asked.description]
             found[name] = {row[1:3]: _without_revision(columns, row) for row in asked}
