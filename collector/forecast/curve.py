@@ -48,8 +48,9 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
         weight += factor * counted
         below = np.minimum(below, net)
         fades *= _FADES
-    back = below.min(axis=1) < 0
-    enough = (number >= FEWEST_OF_CLASS)[:, None] & (weight > 0)
+    back: Mask = np.less(below, 0.0).any(axis=1)
+    often: Mask = np.asarray(number >= FEWEST_OF_CLASS, np.bool_)
+    enough = often[:, None] & (weight > 0)
     divisor = np.where(enough, weight, 1.0)
     plain = whole / divisor
     shares = shaped / divisor

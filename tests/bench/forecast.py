@@ -136,7 +136,7 @@ def town(seed: int, meters: int, span: Span, folder: Path) -> Town:
 
 def score(one: Town, tally: Tally) -> None:
     """Compare what was said with what was counted."""
-    curves, days = rows_of(one, FORECAST_BLOCK), rows_of(one, FORECAST_DAY)
+    curves, days = curves_of(one), rows_of(one, FORECAST_DAY)
     counted = {closed.day: dict(zip(closed.meters, closed.net.astype(np.float64), strict=True)) for closed in one.days}
     calendar = one.fleet.calendar_of_site(SITE)
     warned = {
@@ -152,11 +152,23 @@ def score(one: Town, tally: Tally) -> None:
                 continue
             tally.add("day.number", 1)
             first = calendar.day_on(day).first
-            blocks = [curves[meter][(first + n) * BLOCK_MS] for n in range(len(actual))]
+            blocks = curves[meter, first * BLOCK_MS]
             naive = {name: counted.get(day - timedelta(days=n), {}).get(meter) for name, n in _NAIVE.items()}
             _score_day(tally, actual, blocks, said, naive)
             _score_warning(tally, one, meter, day, counted, warned=(meter, day) in warned)
     _score_months(tally, one, counted)
+
+
+def curves_of(one: Town) -> dict[tuple[str, int], dict[str, Floats]]:
+    """The forecast curves: meter and first instant of the day → column → values of its blocks."""
+    found: dict[tuple[str, int], dict[str, Floats]] = {}
+    for rows in (some for some in one.forecasts if some.measurement == FORECAST_BLOCK and len(some)):
+        starts = np.flatnonzero(np.diff(rows.rows, prepend=-1))
+        columns = {column.name: column.integers / 10.0**column.decimals for column in rows.columns}
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+            meter = one.fleet.series[int(rows.rows[start])].meter
+            found[meter, int(rows.at[start])] = {name: values[start:end] for name, values in columns.items()}
+    return found
 
 
 def rows_of(one: Town, measurement: str, made: ClosedDay | None = None) -> Rows:
@@ -180,13 +192,12 @@ def rows_of(one: Town, measurement: str, made: ClosedDay | None = None) -> Rows:
 def _score_day(
     tally: Tally,
     actual: Floats,
-    blocks: list[dict[str, float]],
+    blocks: dict[str, Floats],
     said: dict[str, float],
     naive: dict[str, Floats | None],
 ) -> None:
     for share in ("80", "95"):
-        low = np.array([block[f"kwh_low_{share}"] for block in blocks])
-        high = np.array([block[f"kwh_high_{share}"] for block in blocks])
+        low, high = blocks[f"kwh_low_{share}"], blocks[f"kwh_high_{share}"]
         tally.add(f"quarters.in_{share}", float(((low <= actual) & (actual <= high)).mean()))
         tally.add(f"day.in_{share}", said[f"kwh_low_{share}"] <= actual.sum() <= said[f"kwh_high_{share}"])
         peak = 4 * float(actual.max())
@@ -194,7 +205,7 @@ def _score_day(
     others = {name: curve for name, curve in naive.items() if curve is not None and not np.isnan(curve).any()}
     if len(others) < len(naive):
         return
-    ours = np.array([block["kwh"] for block in blocks])
+    ours = blocks["kwh"]
     tally.add("kwh", float(np.abs(actual).sum()))
     tally.add("day.kwh", abs(float(actual.sum())))
     tally.add("compared", 1)
