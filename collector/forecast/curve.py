@@ -48,9 +48,8 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
         weight += factor * counted
         below = np.minimum(below, net)
         fades *= _FADES
-    back: Mask = np.less(below, 0.0).any(axis=1)
-    often: Mask = np.asarray(number >= FEWEST_OF_CLASS, np.bool_)
-    enough = often[:, None] & (weight > 0)
+    back: Mask = np.asarray(below.min(axis=1) < 0, np.bool_)
+    enough = (number >= FEWEST_OF_CLASS)[:, None] & (weight > 0)
     divisor = np.where(enough, weight, 1.0)
     plain = whole / divisor
     shares = shaped / divisor
@@ -58,4 +57,4 @@ def curve_of(past: Past, kind: DayClass, weekday: int, kwh: Floats) -> tuple[Flo
     with np.errstate(divide="ignore", invalid="ignore"):
         forward = shares * np.where(total > 0, kwh / total, np.nan)[:, None]
     found = np.where(back[:, None], plain, forward)
-    return np.where(enough.all(axis=1)[:, None], found, np.nan).astype(np.float64), back
+    return np.where(enough.all(axis=1, keepdims=True), found, np.nan).astype(np.float64), back

@@ -95,13 +95,13 @@ def test_a_wide_interval_alone_does_not_warn() -> None:
 
 
 def test_an_approval_of_tomorrow_silences_and_the_end_of_one_warns() -> None:
-    approved = {"meter": "m-1", "from": "2026-04-01T00:00:00+08:00", "to": "2026-04-04T00:00:00+08:00", "kva": 20}
+    approved = {"meter": "m-1", "from": "2026-04-01T00:00:00+08:00", "to": "2026-04-03T00:00:00+08:00", "kva": 20}
     site = Site(meter={"contract_kva": 8.0}, approvals=[approved])
     site.live(30)
 
-    found = warnings(site, MONDAY + timedelta(days=30), 3, 2.0)  # 1 to 3 April: all of them approved
+    found = warnings(site, MONDAY + timedelta(days=30), 2, 2.0)  # 1 and 2 April: both approved, the 3rd is not
 
-    assert kinds(found) == ["04-03 m-1 capacity_forecast opened"]
+    assert kinds(found) == ["04-02 m-1 capacity_forecast opened"]
     assert found[0][2].limits["limit_kva"] == 8.0
 
 
@@ -120,6 +120,13 @@ def test_nothing_is_said_where_nothing_can_be_known(registry: dict[str, Any]) ->
     site.live(30)
 
     assert warnings(site, MONDAY + timedelta(days=30), 1, 2.0) == []
+
+
+def test_a_day_of_less_load_is_not_warned_of() -> None:
+    site = shop_over(8.0)
+
+    assert kinds(warnings(site, MONDAY + timedelta(days=30), 2, 2.0))[-1] == "04-02 m-1 capacity_forecast opened"
+    assert kinds(warnings(site, MONDAY + timedelta(days=32), 1, 2.0)) == ["04-03 m-1 capacity_forecast closed"]
 
 
 def test_nothing_is_said_while_the_history_is_short() -> None:
