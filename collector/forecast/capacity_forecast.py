@@ -7,8 +7,9 @@ It is raised when a day is closed, at most once a day and meter, if both are so:
 
 The bound alone would cry wolf: of the meter-days it points at in simulated towns, 8 of 100 came true. With the second
 condition 85 of 100 did, and 83 of 100 days above the limit were announced. What is left out are the first days of an
-excess, which no past can tell: over the naïve "above it today" it gains days of rest, approvals and their ends. A peak that was higher than expected on the day just closed is carried over, though such
-a day may teach nothing (whoever draws more than contracted does so again): to the power of 0.85.
+excess, which no past can tell; of the others "above it today" alone says as much, but for days of rest. A peak that was
+higher than expected on the day just closed is carried over, though such a day may teach nothing (whoever draws more
+than contracted does so again): to the power of 0.85.
 
 Silent: without a contract; on a day for which there is no forecast (short history, announced closure, festival); where
 the day just closed stayed below the limit of tomorrow; for masters. It closes when the day is over, with what was

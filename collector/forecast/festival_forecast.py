@@ -45,7 +45,6 @@ class Basis:
     """From what a surge is expected."""
 
     ratio: float
-    days: tuple[date, ...]  # festival days it was seen on
     zh: str
     en: str
 
@@ -157,9 +156,9 @@ def _own(seen: Sequence[tuple[date, float]], festival: date) -> Basis | None:
     nearest = min(off)
     if nearest[0] <= _SAME_FESTIVAL_DAYS:
         _, day, ratio = nearest
-        return Basis(ratio, (day,), f"该户去年同一节日（{day}）", f"the account's own same festival last year ({day})")
+        return Basis(ratio, f"该户去年同一节日（{day}）", f"the account's own same festival last year ({day})")
     day, ratio = seen[-1]
-    return Basis(ratio, (day,), f"该户最近一次节日（{day}）", f"the account's own last festival ({day})")
+    return Basis(ratio, f"该户最近一次节日（{day}）", f"the account's own last festival ({day})")
 
 
 def _of_trade(seen: Sequence[tuple[date, float]]) -> Basis | None:
@@ -167,7 +166,6 @@ def _of_trade(seen: Sequence[tuple[date, float]]) -> Basis | None:
         return None
     return Basis(
         float(np.median([ratio for _, ratio in seen])),
-        tuple(sorted({day for day, _ in seen})),
         f"同站点同行业 {len(seen)} 块电表的中位值",
         f"the median of {len(seen)} meters of the same trade at the site",
     )

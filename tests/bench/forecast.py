@@ -3,12 +3,13 @@
 For each seed a town is simulated (honest, benign and falsifying customers alike) and its readings go through the same
 engine and days as live ones. What was said of each day is compared with what was then counted:
 
-    same day last week, yesterday      the naïve forecasts of a curve and of a day's energy
-    mean so far × days of the month    the naïve forecast of a month's energy
+    same day last week, yesterday       the naïve forecasts of a curve and of a day's energy
+    mean so far × days of the month     the naïve forecast of a month's energy
     the day before was above the limit  the naïve warning
 
 Shares of errors are WAPE: Σ|forecast − counted| / Σ counted. Days that were not counted whole are left out, on both
-sides; of a month a day counts if most of it was counted. The load is simulated, and so are its surprises: **the figures show that the code does what it says**.
+sides; of a month a day counts if most of it was counted. The load is simulated, and so are its surprises: **the
+figures show that the code does what it says**, not how it does in the field.
 """
 
 from __future__ import annotations
