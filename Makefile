@@ -6,7 +6,7 @@ STACK ?= embedded
 SERVERS := mosquitto influxdb nginx-light
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup servers lint test demo bench bench-detection lock clean
+.PHONY: setup servers lint test demo bench bench-forecast bench-detection lock clean
 
 setup: .venv/.ready
 
@@ -43,6 +43,9 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+bench-forecast: setup
+	$(BIN)/python -m tests.bench.forecast
 
 bench-detection: setup
 	$(BIN)/python -m tests.bench.detection

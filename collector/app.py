@@ -15,6 +15,7 @@ from collector.engine.engine import Engine
 from collector.engine.newest import Newest
 from collector.feeding import announcements_of, keep_feeds
 from collector.feeds.outbox import OutboxRelay
+from collector.forecast.festival_days import FestivalDay, decode_festival
 from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -163,6 +164,11 @@ def _days(configuration: Configuration, checkpoint: Checkpoint, engine: Engine) 
         for site, closed in past.items():
             if site in configuration.registry.sites:
                 days.restore_past(site, closed)
+        festivals: dict[str, list[FestivalDay]] = {}
+        for site, body in checkpoint.festivals():
+            festivals.setdefault(site, []).append(decode_festival(body))
+        for site, seen in festivals.items():
+            days.restore_festivals(site, seen)
         for gateway, snapshot in checkpoint.open_days():
             days.restore(gateway, snapshot)
     except ValueError as error:

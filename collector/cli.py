@@ -28,6 +28,7 @@ from collector.engine.checkpoint import Checkpoint, read_sequence
 from collector.events.event import iso
 from collector.feeds_cli import cli as feeds_cli
 from collector.memory import keep_freed_memory
+from collector.store.store import Forecasts
 from metering.errors import StopAndFix, WattlineError
 from metering.log import set_up_log
 from metering.settings import ConfigError, Language, language
@@ -183,6 +184,28 @@ def load_blocks(
     rows = determinants.load_block_rows(configuration, meter, _span(configuration, since, until))
     shown = ("at", "import_kwh", "export_kwh", "import_kvarh", "covered", "estimated")
     _show(rows, shown, as_json, configuration)
+
+
+@query.command()
+def forecast(
+    meter: Annotated[str, typer.Argument(help="The meter.")],
+    config: ConfigPath = _DEFAULT_CONFIG,
+    since: Since = None,
+    until: Until = None,
+    month: Annotated[bool, typer.Option("--month", help="Billing months: energy and demand at their end.")] = False,
+    curve: Annotated[bool, typer.Option("--curve", help="The load curve, by quarters of an hour.")] = False,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """What is expected of one meter: its last forecast day, or those that start in a span; 80 % and 95 % intervals."""
+    configuration = load(config, _language(lang))
+    span = None if since is None and until is None else _span(configuration, since, until)
+    kind: Forecasts = "forecast_month" if month else "forecast_block" if curve else "forecast_day"
+    rows = determinants.forecast_rows(configuration, kind, meter, span)
+    _show(rows, determinants.FORECAST_SHOWN[kind], as_json, configuration)
+    if not as_json and any(row.get("known") is False for row in rows):
+        chinese = _language(lang) == "zh"
+        typer.echo("known False：干净的历史太短，不作预测" if chinese else "known False: too short a clean past to say")
 
 
 @query.command()

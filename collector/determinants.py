@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -12,9 +13,40 @@ from collector.events.event import iso
 from collector.feeds.pricing import MonthDeterminants
 from collector.feeds.statement import Statements
 from collector.registry.approvals import Approvals
+from collector.store.store import ForecastRow, Forecasts
 
 _PERIODS: Final = ("sharp", "peak", "flat", "valley", "total")
 _LONGEST_MONTH_MS: Final = 32 * 86_400_000
+_FOREVER_MS: Final = 9_000_000_000_000
+
+FORECAST_SHOWN: Final[Mapping[Forecasts, tuple[str, ...]]] = {
+    "forecast_block": ("at", "kwh", "kwh_low_80", "kwh_high_80", "kwh_low_95", "kwh_high_95"),
+    "forecast_day": (
+        "day",
+        "known",
+        "kwh",
+        "kwh_low_80",
+        "kwh_high_80",
+        "peak_kw",
+        "peak_kw_low_80",
+        "peak_kw_high_80",
+        "peak_at",
+    ),
+    "forecast_month": (
+        "month",
+        "known",
+        "days_left",
+        "so_far_kwh",
+        "kwh",
+        "kwh_low_80",
+        "kwh_high_80",
+        "so_far_peak_kw",
+        "peak_kw",
+        "peak_kw_low_80",
+        "peak_kw_high_80",
+    ),
+}
+"""What a table shows of each; JSON has all."""
 
 Span = tuple[int, int]  # ms: first instant, first instant after
 
@@ -71,6 +103,60 @@ def load_block_rows(configuration: Configuration, meter: str, span: Span) -> lis
         }
         for one in configuration.queries().load_blocks(meter, *span)
     ]
+
+
+def forecast_rows(configuration: Configuration, kind: Forecasts, meter: str, span: Span | None) -> list[dict[str, Any]]:
+    """One row a day, month or quarter of an hour; without a ``span``, those of the last day or month forecast."""
+    queries = configuration.queries()
+    days: Forecasts = "forecast_month" if kind == "forecast_month" else "forecast_day"
+    if span is None:
+        last = max((one.start for one in queries.forecasts(days, meter, 0, _FOREVER_MS)), default=0)
+        span = last, _FOREVER_MS
+    stated = queries.forecasts(days, meter, *span)
+    site = configuration.registry.site_of(meter)
+    zone = ZoneInfo(site.timezone if site else "UTC")
+    if kind == "forecast_block":
+        known = {_day(one.start, zone) for one in stated if one.values.get("known") == 1.0}
+        blocks = queries.forecasts(kind, meter, *span)
+        return [
+            {"meter": meter, "at": iso(one.start), **_figures(one.values, ("kwh",))}
+            for one in blocks
+            if _day(one.start, zone) in known
+        ]
+    return [_forecast_row(meter, kind, one, zone) for one in stated]
+
+
+def _forecast_row(meter: str, kind: Forecasts, one: ForecastRow, zone: ZoneInfo) -> dict[str, Any]:
+    values = one.values
+    known = values.get("known") == 1.0
+    expected = _figures(values if known else {}, ("kwh", "peak_kw"))
+    if kind == "forecast_month":
+        return {
+            "meter": meter,
+            "month": _day(one.start, zone),
+            "known": known,
+            "days_left": round(values.get("days_left", 0)),
+            "so_far_kwh": values.get("so_far_kwh"),
+            "so_far_peak_kw": values.get("so_far_peak_kw"),
+            **expected,
+        }
+    return {
+        "meter": meter,
+        "day": _day(one.start, zone),
+        "known": known,
+        "clean_days": round(values.get("clean_days", 0)),
+        **expected,
+        "peak_at": _instant(values.get("peak_at") if known else None),
+    }
+
+
+def _figures(values: Mapping[str, float], names: Iterable[str]) -> dict[str, float | None]:
+    bounds = ("", "_low_80", "_high_80", "_low_95", "_high_95")
+    return {f"{name}{bound}": values.get(f"{name}{bound}") for name in names for bound in bounds}
+
+
+def _day(at_ms: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, zone).date().isoformat()
 
 
 def _instant(at: float | None) -> str | None:

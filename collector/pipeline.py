@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from collector.days.day import encode_day
-from collector.days.days import TOUCHES, Days
+from collector.days.days import TOUCHES, Days, Judged
 from collector.engine.checkpoint import Checkpoint, Outgoing, Progress, Refused
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, blocks_of
@@ -33,6 +33,7 @@ from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event, iso
 from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
+from collector.forecast.festival_days import encode_festival
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence as RoundSequence
@@ -295,7 +296,9 @@ class Pipeline:
         whole.events += judged.events
         if judged.scores:
             whole.tables.append(self._days.scores_table(judged.scores))
-        progress.closed_days += [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
+        whole.tables += judged.forecasts
+        progress.closed_days += _closed_days(judged)
+        progress.festivals += _festivals(judged)
         progress.open_days |= {gateway: self._days.snapshot(gateway) for gateway in ended}
 
     async def _keep(self, admitted: Admitted, progress: Progress) -> None:
@@ -356,12 +359,14 @@ class Pipeline:
         tables = list(found.tables)
         if found.days.scores:
             tables.append(self._days.scores_table(found.days.scores))
+        tables += found.days.forecasts
         await self._write(tables, found.events)
         progress = Progress(
             snapshots={gateway: self._engine.snapshot(gateway)},
             past=found.past,
             open_days={gateway: self._days.snapshot(gateway)},
-            closed_days=[(site, one.day.isoformat(), encode_day(one)) for site, one in found.days.closed],
+            closed_days=_closed_days(found.days),
+            festivals=_festivals(found.days),
             judged_again={gateway: found.since},
         )
         await self._announce(found.events, tables, progress)
@@ -422,6 +427,14 @@ class Pipeline:
         counters.poison += sum(one.kind == "message" for one in admitted.refused)
         counters.rejected_lines += rejected
         counters.events += len(outcome.events)
+
+
+def _closed_days(judged: Judged) -> list[tuple[str, str, bytes]]:
+    return [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
+
+
+def _festivals(judged: Judged) -> list[tuple[str, str, bytes]]:
+    return [(site, one.day.isoformat(), encode_festival(one)) for site, one in judged.festivals]
 
 
 def _note_late(late: dict[str, int], more: Mapping[str, int]) -> None:

@@ -25,7 +25,8 @@ from collector.tariff.calendar import BLOCK_MS
 _LONGEST_BLOCKS: Final = 100  # of a local day, where clocks are put back
 _AFTER_BLOCKS: Final = 12  # three hours
 _WAITS_BLOCKS: Final = 24  # six hours
-_COLUMNS: Final = ("import_kwh", "export_kwh", "covered", "estimated")
+_COLUMNS: Final = ("import_kwh", "export_kwh", "covered", "estimated", "import_kvarh")
+_ALWAYS: Final = 4  # columns that every snapshot has; one of an earlier version has no reactive energy
 _MEASURED: Final = 0.5  # share of a block that measured intervals must cover
 
 
@@ -61,6 +62,7 @@ class _Saved(msgspec.Struct, frozen=True):
     meters: tuple[str, ...]
     values: bytes
     passed: int
+    reactive: bytes = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -140,8 +142,10 @@ class Book:
                 rows = [row for row, slot in enumerate(day.slots) if series[slot].gateway == gateway]
                 if rows:
                     meters = tuple(series[day.slots[row]].meter for row in rows)
-                    values = day.values[:, rows].astype("<f4").tobytes()
-                    saved.append(_Saved(site, day.day, day.first, day.end, meters, values, day.passed[gateway]))
+                    values = day.values[:, rows].astype("<f4")
+                    known, reactive = values[:_ALWAYS].tobytes(), values[_ALWAYS:].tobytes()
+                    passed = day.passed[gateway]
+                    saved.append(_Saved(site, day.day, day.first, day.end, meters, known, passed, reactive))
         return _encode(saved)
 
     def over_until(self, site: str, block: int) -> None:
@@ -163,8 +167,8 @@ class Book:
                 continue
             day = self._open.setdefault(one.site, {}).setdefault(one.first, _OpenDay(one.day, one.first, one.end))
             rows = day.rows(self._fleet.slots(gateway, one.meters))
-            values = np.frombuffer(one.values, "<f4").reshape(len(_COLUMNS), len(one.meters), _LONGEST_BLOCKS)
-            day.values[:, rows] = values
+            values = np.frombuffer(one.values + one.reactive, "<f4").reshape(-1, len(one.meters), _LONGEST_BLOCKS)
+            day.values[: len(values), rows] = values
             day.passed[gateway] = one.passed
 
     def reopen(self, day: SiteDay, first: int) -> None:
@@ -174,7 +178,9 @@ class Book:
         rows = back.rows(np.array(day.slots, np.intp))
         columns = slice(0, local.end - local.first)
         known = np.where(day.measured, 1.0, np.nan)
-        for n, values in enumerate((day.imported, day.exported, known, np.where(day.measured, 0.0, np.nan))):
+        tangent = np.sqrt(1.0 / day.power_factor**2 - 1.0)[:, None]
+        estimated = np.where(day.measured, 0.0, np.nan)
+        for n, values in enumerate((day.imported, day.exported, known, estimated, day.imported * tangent)):
             back.values[n, rows, columns] = values[:, local.quarters]
         for slot in day.slots:
             back.passed[self._fleet.series[slot].gateway] = local.end + _AFTER_BLOCKS
@@ -204,7 +210,9 @@ class Book:
         order = sorted(range(len(day.slots)), key=lambda row: self._fleet.series[day.slots[row]].meter)
         blocks = day.end - day.first
         local = self._fleet.calendar_of_site(site).day_of(day.first)
-        imported, exported, covered, estimated = (_on_the_clock(v[order, :blocks], local.quarters) for v in day.values)
+        imported, exported, covered, estimated, reactive = (
+            _on_the_clock(values[order, :blocks], local.quarters) for values in day.values
+        )
         return SiteDay(
             site=site,
             day=day.day,
@@ -215,12 +223,23 @@ class Book:
             imported=np.where(np.isnan(imported) & ~np.isnan(exported), 0.0, imported),
             exported=exported,
             measured=_is_measured(covered, estimated),
+            power_factor=_power_factor(imported, reactive),
         )
 
 
 def _is_measured(covered: Floats, estimated: Floats) -> Mask:
     measured: Mask = (covered >= _MEASURED) & ~(estimated > 0)
     return measured
+
+
+def _power_factor(imported: Floats, reactive: Floats) -> Floats:
+    """kWh / √(kWh² + kvarh²) of the quarters of which both are known, three decimals; NaN where that is not half."""
+    both = ~np.isnan(imported) & ~np.isnan(reactive)
+    active = np.where(both, imported, 0.0).sum(axis=1)
+    apparent = np.hypot(active, np.where(both, reactive, 0.0).sum(axis=1))
+    enough = (both.sum(axis=1) >= QUARTERS // 2) & (active > 0)
+    found: Floats = np.where(enough, np.round(active / np.where(enough, apparent, 1.0), 3), np.nan)
+    return found
 
 
 def _on_the_clock(values: Floats, quarters: Rows) -> Floats:

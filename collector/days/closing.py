@@ -117,6 +117,7 @@ class Closing:
             feeders=balances.days,
             standing=standing | of_feeders | of_changes,
             touched=followed,
+            power_factor=today.power_factor.astype(np.float32),
         )
         scores = {meter: float(score[i]) for i, meter in enumerate(today.meters) if judged[i]}
         return Verdict(closed, (*findings, *more, *moved), scores)

@@ -43,6 +43,7 @@ class SiteDay:
     imported: Floats
     exported: Floats  # NaN where the meter has no export register
     measured: Mask  # covered by readings; elsewhere the energy was spread over a gap
+    power_factor: Floats  # by meter, of the day; NaN where reactive energy was not read
 
     @property
     def net(self) -> Floats:
@@ -76,6 +77,26 @@ class FeederDay:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was expected of the local day after a closed one, so that it can be told later how wrong it was."""
+
+    curve: npt.NDArray[np.float16]  # (meters, quarters) kWh, NaN = nothing was expected
+    peak_kw: npt.NDArray[np.float32]  # (meters,)
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """An early warning that is open."""
+
+    part: str  # of the finding: the festival, or nothing
+    day: date  # the local day it is about
+    since: int  # ms
+    expected_kva: float
+    limit_kva: float
+    power_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedDay:
     """A day that was judged."""
 
@@ -92,6 +113,9 @@ class ClosedDay:
     feeders: dict[str, FeederDay] = field(default_factory=dict)
     standing: dict[str, Standing] = field(default_factory=dict)  # only where something is open
     touched: dict[str, int] = field(default_factory=dict)  # meter → ms: a cover or a magnet, at most 14 days ago
+    power_factor: npt.NDArray[np.float32] | None = None  # by meter; a day of an earlier version has none
+    ahead: Ahead | None = None
+    warned: dict[str, Warned] = field(default_factory=dict)  # "kind:meter"
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -108,6 +132,9 @@ class _Record(msgspec.Struct, frozen=True):
     feeders: dict[str, tuple[tuple[float, float, float], float, bool, float, float]]
     standing: dict[str, tuple[int, int | None, int, int, float, float, float, float]]
     touched: dict[str, int]
+    power_factor: bytes | None = None
+    ahead: tuple[bytes, bytes] | None = None
+    warned: dict[str, tuple[str, date, int, float, float, float]] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -115,7 +142,7 @@ _decode = msgspec.msgpack.Decoder(_Record).decode
 
 
 def encode_day(closed: ClosedDay) -> bytes:
-    """A closed day as bytes, about 400 a meter."""
+    """A closed day as bytes, about 600 a meter."""
     return _encode(
         _Record(
             closed.day,
@@ -137,6 +164,14 @@ def encode_day(closed: ClosedDay) -> bytes:
                 for name, one in closed.standing.items()
             },
             closed.touched,
+            None if closed.power_factor is None else closed.power_factor.astype("<f4").tobytes(),
+            None
+            if closed.ahead is None
+            else (closed.ahead.curve.astype("<f2").tobytes(), closed.ahead.peak_kw.astype("<f4").tobytes()),
+            {
+                name: (one.part, one.day, one.since, one.expected_kva, one.limit_kva, one.power_factor)
+                for name, one in closed.warned.items()
+            },
         )
     )
 
@@ -163,6 +198,14 @@ def decode_day(data: bytes) -> ClosedDay:
             {name: FeederDay(*one) for name, one in record.feeders.items()},
             {name: Standing(*one) for name, one in record.standing.items()},
             record.touched,
+            None if record.power_factor is None else np.frombuffer(record.power_factor, "<f4"),
+            None
+            if record.ahead is None
+            else Ahead(
+                np.frombuffer(record.ahead[0], "<f2").reshape(len(record.meters), QUARTERS),
+                np.frombuffer(record.ahead[1], "<f4"),
+            ),
+            {name: Warned(*one) for name, one in record.warned.items()},
         )
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a closed day: {error}") from error

@@ -14,19 +14,25 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from collector.checks.check import Finding
 from collector.days import change, feeder_excess, suspicion
 from collector.days.book import Book
-from collector.days.closing import Closing, Verdict
+from collector.days.closing import Closing
 from collector.days.day import DAYS_REMEMBERED, ClosedDay, SiteDay
 from collector.engine.engine import Outcome
-from collector.engine.fleet import Fleet
+from collector.engine.fleet import Fleet, Floats
 from collector.events.event import Event
 from collector.events.evidence import event_of
+from collector.forecast import capacity_forecast, festival_forecast
+from collector.forecast.festival_days import FestivalDay
+from collector.forecast.forecasting import Forecasting
 from collector.store.table import SUSPICION, Table, scaled
 from collector.tariff.calendar import BLOCK_MS, LocalDay
 
 FALSIFICATION: Final = "falsification"
-DAY_KINDS: Final = frozenset({suspicion.KIND, feeder_excess.KIND, change.KIND})
+DAY_KINDS: Final = frozenset(
+    {suspicion.KIND, feeder_excess.KIND, change.KIND, capacity_forecast.KIND, festival_forecast.KIND}
+)
 TOUCHES: Final = frozenset({"cover_opened", "terminal_cover_opened", "magnetic_field"})
 
 
@@ -59,6 +65,8 @@ class Judged:
     scores: list[Score] = field(default_factory=list)
     closed: list[tuple[str, ClosedDay]] = field(default_factory=list)  # site, day
     missed: dict[str, int] = field(default_factory=dict)  # gateway → ms: it has measured blocks of a day that is over
+    festivals: list[tuple[str, FestivalDay]] = field(default_factory=list)  # site, what a festival brought
+    forecasts: list[Table] = field(default_factory=list)
 
 
 class Days:
@@ -69,6 +77,7 @@ class Days:
         self.book = Book(fleet)
         self._fleet = fleet
         self._closing = closing
+        self._forecasting = Forecasting(fleet, closing.day_class)
         self._configuration = configuration
         self._past: dict[str, list[ClosedDay]] = {}
         self._touched: dict[str, dict[str, list[int]]] = {}  # site → meter → ms
@@ -79,6 +88,10 @@ class Days:
         self._past[site] = list(past)[-DAYS_REMEMBERED:]
         self._over(site)
         self._closing.forget()
+
+    def restore_festivals(self, site: str, festivals: Iterable[FestivalDay]) -> None:
+        """Take up what the festivals of a site brought, oldest first."""
+        self._forecasting.remember(site, festivals)
 
     def snapshot(self, gateway: str) -> bytes:
         """What a gateway's meters have of the days under way."""
@@ -111,6 +124,7 @@ class Days:
         self._past[site] = [one for one in past if one.day < first]
         self._reopened.add(site)
         known = self._past[site][-1].touched if self._past[site] else {}
+        self._forecasting.forget_since(site, first)
         self.book.over_until(site, calendar.day_on(first).first)
         for closed in past:
             if closed.day >= first:
@@ -153,20 +167,23 @@ class Days:
             today = {meter: max(instants) for meter, instants in before.items() if instants}
             self._touched[site] = {meter: instants for meter, instants in later.items() if instants}
             verdict = self._closing.close(past, day, today)
-            past.append(verdict.closed)
+            told = self._forecasting.after(past, verdict.closed, day)
+            past.append(told.closed)
             del past[:-DAYS_REMEMBERED]
-            judged.closed.append((site, verdict.closed))
+            judged.closed.append((site, told.closed))
+            judged.forecasts += told.tables
+            judged.festivals += [(site, one) for one in told.festivals]
             slots = dict(zip(day.meters, day.slots, strict=True))
             judged.scores += [
                 Score(slots[meter], meter, day.day, day.starts_at, FALSIFICATION, score)
                 for meter, score in verdict.scores.items()
             ]
-            judged.events += self._events(slots, verdict)
+            judged.events += self._events(slots, (*verdict.findings, *told.findings))
 
-    def _events(self, slots: Mapping[str, int], verdict: Verdict) -> Sequence[Event]:
+    def _events(self, slots: Mapping[str, int], findings: Iterable[tuple[str, Finding]]) -> Sequence[Event]:
         return [
             event_of(replace(finding, row=0), self._fleet, slots[meter], self._configuration)
-            for meter, finding in verdict.findings
+            for meter, finding in findings
         ]
 
     def scores_table(self, scores: Sequence[Score]) -> Table:
@@ -200,4 +217,13 @@ def _again(site: str, closed: ClosedDay, local: LocalDay, fleet: Fleet) -> SiteD
         imported=net,
         exported=np.full(net.shape, np.nan),
         measured=~np.isnan(net),
+        power_factor=_factors(closed),
     )
+
+
+def _factors(closed: ClosedDay) -> Floats:
+    if closed.power_factor is None:
+        return np.full(len(closed.meters), np.nan)
+    kept: Floats = closed.power_factor.astype(np.float64)
+    found: Floats = kept.round(3)
+    return found

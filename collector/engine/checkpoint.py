@@ -42,6 +42,8 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS open_days (gateway TEXT NOT NULL UNIQUE, snapshot BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS closed_day (site TEXT NOT NULL, day TEXT NOT NULL, body BLOB NOT NULL,"
     " UNIQUE (site, day))",
+    "CREATE TABLE IF NOT EXISTS festival_day (site TEXT NOT NULL, day TEXT NOT NULL, body BLOB NOT NULL,"
+    " UNIQUE (site, day))",
     "CREATE TABLE IF NOT EXISTS late (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS approval (meter TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
     *CHAIN_SCHEMA,
@@ -51,6 +53,7 @@ PAST_STATES: Final = 42
 """Days of engine state that are kept for each gateway: late readings of so long ago are judged."""
 
 _CLOSED_DAYS: Final = 98  # as many as ``collector.days`` remembers
+_FESTIVAL_DAYS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Progress:
     past: list[tuple[str, int, bytes]] = field(default_factory=list)  # gateway, ms of its last reading, state
     open_days: dict[str, bytes] = field(default_factory=dict)  # gateway → days under way
     closed_days: list[tuple[str, str, bytes]] = field(default_factory=list)  # site, day, closed day
+    festivals: list[tuple[str, str, bytes]] = field(default_factory=list)  # site, day, what the festival brought
     late: dict[str, int] = field(default_factory=dict)  # gateway → since when it has to be judged again
     judged_again: dict[str, int] = field(default_factory=dict)  # gateway → since when it was
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -198,13 +202,17 @@ class Checkpoint:
             "INSERT INTO late VALUES (?, ?) ON CONFLICT (gateway) DO UPDATE SET since = min(since, excluded.since)",
             progress.late.items(),
         )
-        db.executemany("INSERT OR REPLACE INTO closed_day VALUES (?, ?, ?)", progress.closed_days)
-        for site in {site for site, _, _ in progress.closed_days}:
-            db.execute(
-                "DELETE FROM closed_day WHERE site = ? AND day NOT IN"
-                " (SELECT day FROM closed_day WHERE site = ? ORDER BY day DESC LIMIT ?)",
-                (site, site, _CLOSED_DAYS),
-            )
+        for table, days, most in (
+            ("closed_day", progress.closed_days, _CLOSED_DAYS),
+            ("festival_day", progress.festivals, _FESTIVAL_DAYS),
+        ):
+            db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", days)  # noqa: S608 - one of these two
+            for site in {site for site, _, _ in days}:
+                db.execute(
+                    f"DELETE FROM {table} WHERE site = ? AND day NOT IN"  # noqa: S608 - the same
+                    f" (SELECT day FROM {table} WHERE site = ? ORDER BY day DESC LIMIT ?)",
+                    (site, site, most),
+                )
 
     def newest(self) -> list[tuple[str, bytes]]:
         """The newest reading of each meter, by gateway."""
@@ -217,6 +225,10 @@ class Checkpoint:
     def closed_days(self) -> list[tuple[str, bytes]]:
         """Site and closed day, oldest first."""
         return self._db.execute("SELECT site, body FROM closed_day ORDER BY site, day").fetchall()
+
+    def festivals(self) -> list[tuple[str, bytes]]:
+        """Site and what a festival day brought, oldest first."""
+        return self._db.execute("SELECT site, body FROM festival_day ORDER BY site, day").fetchall()
 
     def late(self) -> dict[str, int]:
         """Gateways that have to be judged again, and since when."""

@@ -125,6 +125,30 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
         "电表 {meter}：自 {end} 起用电量恢复到平常水平，或新的水平已成为常态。",
         "Meter {meter}: since {end} its consumption is as usual again, or the new level has become the usual one.",
     ),
+    "capacity_forecast.opened": (
+        "电表 {meter}：预计 {day} {hour} 前后 15 分钟平均视在功率约 {expected_kva:.1f} kVA（80% 区间上限 {upper_kva:.1f} kVA），"
+        "超过当日有效容量 {limit_kva:.1f} kVA；刚结束的一天已达 {reached_kva:.1f} kVA{assumed_zh}。请错峰用电或申请临时增容。",
+        "Meter {meter}: on {day} around {hour} a 15-minute mean of about {expected_kva:.1f} kVA is expected (upper bound of "
+        "the 80 % interval {upper_kva:.1f} kVA), where {limit_kva:.1f} kVA are in force; the day just over reached "
+        "{reached_kva:.1f} kVA{assumed_en}. Shift load, or apply for temporary capacity.",
+    ),
+    "capacity_forecast.closed": (
+        "电表 {meter}：{day} 已过。预计约 {expected_kva:.1f} kVA，实际最高 {reached}，有效容量 {limit_kva:.1f} kVA。",
+        "Meter {meter}: {day} is over. About {expected_kva:.1f} kVA were expected, the highest quarter of an hour was "
+        "{reached}, and {limit_kva:.1f} kVA were in force.",
+    ),
+    "festival_forecast.opened": (
+        "电表 {meter}：预计节日 {day} {hour} 前后 15 分钟平均视在功率约 {expected_kva:.1f} kVA，当日有效容量 {limit_kva:.1f} kVA"
+        "（平日约 {present_kva:.1f} kVA × {surge_ratio:.2f}，依据：{basis_zh}）{assumed_zh}。如有需要请提前申请临时增容。",
+        "Meter {meter}: at the festival on {day} around {hour} a 15-minute mean of about {expected_kva:.1f} kVA is expected, "
+        "where {limit_kva:.1f} kVA are in force (about {present_kva:.1f} kVA on an ordinary day × {surge_ratio:.2f}, from "
+        "{basis_en}){assumed_en}. If more is needed, apply for temporary capacity in time.",
+    ),
+    "festival_forecast.closed": (
+        "电表 {meter}：节日 {day} 已过。预计约 {expected_kva:.1f} kVA，实际最高 {reached}，有效容量 {limit_kva:.1f} kVA。",
+        "Meter {meter}: the festival on {day} is over. About {expected_kva:.1f} kVA were expected, the highest quarter of an "
+        "hour was {reached}, and {limit_kva:.1f} kVA were in force.",
+    ),
     "feeder_excess.opened": (
         "馈线 {part}（总表 {meter}）：自 {start} 起，总表比分表之和多出的电量超过正常线损（当日 {excess_kwh:.1f} kWh，"
         "正常不超过 {usual_kwh:.1f} kWh），无法归到某一块电表。请检查未登记的接线、未抄电表和总表。",

@@ -18,6 +18,8 @@ from collector.store.store import (
     EnergyDayRow,
     EnergyMonthRow,
     EventRow,
+    ForecastRow,
+    Forecasts,
     Latest,
     LoadBlockRow,
     LoadPoint,
@@ -90,6 +92,10 @@ class InfluxQueries:
     def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
         """See ``Queries``."""
         return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
+        """See ``Queries``."""
+        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
 
     def _determinants(
         self, measurement: str, since: int, until: int, meter: str | None

@@ -23,6 +23,8 @@ from collector.store.store import (
     EnergyDayRow,
     EnergyMonthRow,
     EventRow,
+    ForecastRow,
+    Forecasts,
     Latest,
     LoadBlockRow,
     LoadPoint,
@@ -33,6 +35,12 @@ from collector.store.table import (
     ENERGY_DAY,
     ENERGY_DAY_COLUMNS,
     ENERGY_MONTH,
+    FORECAST_BLOCK,
+    FORECAST_BLOCK_COLUMNS,
+    FORECAST_DAY,
+    FORECAST_DAY_COLUMNS,
+    FORECAST_MONTH,
+    FORECAST_MONTH_COLUMNS,
     LOAD_BLOCK,
     LOAD_BLOCK_COLUMNS,
     READING,
@@ -49,6 +57,9 @@ _COLUMNS: Final = {
     ENERGY_DAY: ENERGY_DAY_COLUMNS,
     ENERGY_MONTH: ENERGY_DAY_COLUMNS,
     SUSPICION: SUSPICION_COLUMNS,
+    FORECAST_BLOCK: FORECAST_BLOCK_COLUMNS,
+    FORECAST_DAY: FORECAST_DAY_COLUMNS,
+    FORECAST_MONTH: FORECAST_MONTH_COLUMNS,
 }
 _TIME: Final = {
     READING: "measured_at",
@@ -56,6 +67,9 @@ _TIME: Final = {
     ENERGY_DAY: "day_start",
     ENERGY_MONTH: "month_start",
     SUSPICION: "day_start",
+    FORECAST_BLOCK: "block_start",
+    FORECAST_DAY: "day_start",
+    FORECAST_MONTH: "month_start",
 }
 _BUSY_S: Final = 5.0
 
@@ -218,6 +232,10 @@ class SqliteQueries:
     def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
         """See ``Queries``."""
         return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
+        """See ``Queries``."""
+        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
 
     def _determinants(
         self, measurement: str, since: int, until: int, meter: str | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from collector.events.event import Event
 from collector.store.table import Floats, Ints, Table
@@ -96,6 +96,20 @@ class EventRow:
     body: dict[str, Any]
 
 
+Forecasts = Literal["forecast_block", "forecast_day", "forecast_month"]
+"""The measurements of forecasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastRow:
+    """One row of a forecast; its columns stand in ``collector.store.table``."""
+
+    gateway: str
+    meter: str
+    start: int  # ms: of the block, day or month it is about
+    values: dict[str, float]
+
+
 class Store(Protocol):
     """Where readings, determinants and events are kept."""
 
@@ -141,6 +155,10 @@ class Queries(Protocol):
 
     def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
         """Energy by quarter of an hour of one meter in ``since`` ≤ t < ``until`` (ms)."""
+        ...
+
+    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
+        """What was expected of the blocks, days or months of one meter that start in ``since`` ≤ t < ``until`` (ms)."""
         ...
 
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:

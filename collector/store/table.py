@@ -23,6 +23,9 @@ LOAD_BLOCK: Final = "load_block"
 ENERGY_DAY: Final = "energy_day"
 ENERGY_MONTH: Final = "energy_month"
 SUSPICION: Final = "suspicion"
+FORECAST_BLOCK: Final = "forecast_block"
+FORECAST_DAY: Final = "forecast_day"
+FORECAST_MONTH: Final = "forecast_month"
 
 SUSPICION_COLUMNS: Final = ("score",)
 """Columns of ``suspicion``, one row a meter and local day, stamped with the day's first instant: 0 … 1."""
@@ -60,6 +63,35 @@ kWh export, kvarh import; the highest 15-minute demand by blocks and sliding in 
 highest mean apparent power of a block (kVA), each with the start of its quarter of an hour (ms); the share that
 measured intervals cover, whether it is complete (1 or 0), rows that came and rows that failed, and how often what was
 stated has changed (no value = never)."""
+
+_WITH_INTERVALS: Final = ("", "_low_80", "_high_80", "_low_95", "_high_95")
+
+FORECAST_BLOCK_COLUMNS: Final = tuple(f"kwh{bound}" for bound in _WITH_INTERVALS)
+"""Columns of ``forecast_block``, one row a meter and quarter of an hour to come, stamped with its first instant:
+expected kWh (import less export) and its intervals of 80 % and 95 %."""
+
+FORECAST_DAY_COLUMNS: Final = (
+    "known",
+    "clean_days",
+    *(f"kwh{bound}" for bound in _WITH_INTERVALS),
+    *(f"peak_kw{bound}" for bound in _WITH_INTERVALS),
+    "peak_at",
+)
+"""Columns of ``forecast_day``, one row a meter and local day to come, stamped with its first instant: whether
+anything is expected (1 or 0: no other column counts), clean days it rests on, expected kWh, highest 15-minute demand
+(kW), and when the expected curve is highest (ms)."""
+
+FORECAST_MONTH_COLUMNS: Final = (
+    "known",
+    "days_left",
+    "so_far_kwh",
+    *(f"kwh{bound}" for bound in _WITH_INTERVALS),
+    "so_far_peak_kw",
+    *(f"peak_kw{bound}" for bound in _WITH_INTERVALS),
+)
+"""Columns of ``forecast_month``, one row a meter and billing month, stamped with its first instant and written anew
+each day: whether anything is expected, days left, kWh counted so far and expected at the end, highest demand (kW)
+reached so far and expected at the end."""
 
 DECIMALS: Final = 4
 """Of a determinant: 0.1 Wh, 0.1 W."""

@@ -23,19 +23,36 @@ from collector.store.store import (
     EnergyDayRow,
     EnergyMonthRow,
     EventRow,
+    ForecastRow,
+    Forecasts,
     Latest,
     LoadBlockRow,
     LoadPoint,
     Queries,
     Store,
 )
-from collector.store.table import ENERGY_DAY, ENERGY_DAY_COLUMNS, ENERGY_MONTH, LOAD_BLOCK, Table, scaled
+from collector.store.table import (
+    ENERGY_DAY,
+    ENERGY_DAY_COLUMNS,
+    ENERGY_MONTH,
+    FORECAST_BLOCK_COLUMNS,
+    FORECAST_DAY_COLUMNS,
+    FORECAST_MONTH_COLUMNS,
+    LOAD_BLOCK,
+    Table,
+    scaled,
+)
 from metering.round import Quality
 from tests.support.engines import engine, judge, registry
 from tests.support.rounds import MINUTE, T0, make_round
 from tests.support.servers import Influxd
 
 FAR = 2**43
+FORECASTS: dict[Forecasts, tuple[str, ...]] = {
+    "forecast_block": FORECAST_BLOCK_COLUMNS,
+    "forecast_day": FORECAST_DAY_COLUMNS,
+    "forecast_month": FORECAST_MONTH_COLUMNS,
+}
 
 
 @dataclass
@@ -195,6 +212,24 @@ async def test_everything_the_checks_measure_finds_its_place(room: Room) -> None
     assert month.values["total"] == 144.0
     assert month.values["complete"] == 0.0
     assert len(room.queries.load_blocks("m-1", start, T0)) == 96
+
+
+async def test_a_forecast_is_read_back_and_the_next_one_takes_its_place(room: Room) -> None:
+    slots = room.fleet.slots("gw-1", ("m-1", "m-2"))
+    at = np.full(2, T0, np.int64)
+
+    def rows(measurement: str, names: tuple[str, ...], first: float) -> Table:
+        columns = tuple(scaled(name, 4, np.array([first, -first])) for name in names)
+        return Table(measurement, room.fleet.series, slots, at, columns)
+
+    for first in (1.5, 2.25):
+        forecasts = [rows(measurement, names, first) for measurement, names in FORECASTS.items()]
+        assert await room.store.write(forecasts) == []
+
+    for measurement, names in FORECASTS.items():
+        (found,) = room.queries.forecasts(measurement, "m-2", 0, FAR)
+        assert found == ForecastRow("gw-1", "m-2", T0, dict.fromkeys(names, -2.25))
+        assert room.queries.forecasts(measurement, "m-2", T0 + 1, FAR) == []
 
 
 async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -> None:

@@ -18,10 +18,21 @@ from collector.config import load
 from collector.days.days import Days
 from collector.engine.engine import Engine
 from collector.engine.frame import blocks_of
-from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, SUSPICION, Table
+from collector.store.table import (
+    ENERGY_DAY,
+    ENERGY_MONTH,
+    FORECAST_BLOCK,
+    FORECAST_DAY,
+    FORECAST_MONTH,
+    LOAD_BLOCK,
+    SUSPICION,
+    Table,
+)
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Gap, Round, unpack
 from tests.support.servers import Influxd
+
+FORECASTS = (FORECAST_BLOCK, FORECAST_DAY, FORECAST_MONTH)
 
 Key = tuple[str, str, int]  # gateway, meter, instant
 Values = dict[str, float]
@@ -63,7 +74,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
                 assert not outcome.switched, outcome.switched
                 judged = days.take(outcome)
                 scores = [days.scores_table(judged.scores)] if judged.scores else []
-                for table in (*outcome.tables, *scores):
+                for table in (*outcome.tables, *scores, *judged.forecasts):
                     _add_determinants(expected, table)
                 for event in (*outcome.events, *judged.events):
                     if event.id in expected.events:
@@ -75,7 +86,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
 def found_in(influxd: Influxd) -> Content:
     """What InfluxDB holds."""
     found = Content()
-    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY, ENERGY_MONTH, SUSPICION):
+    for measurement in ("reading", LOAD_BLOCK, ENERGY_DAY, ENERGY_MONTH, SUSPICION, *FORECASTS):
         times: Counter[Key] = Counter()
         for series in influxd.query(f"SELECT * FROM {measurement} GROUP BY *"):
             gateway, meter = series["tags"]["gateway"], series["tags"]["meter"]

@@ -11,6 +11,7 @@ from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.newest import Newest
 from collector.feeds.outbox import OutboxRelay
+from collector.forecast.festival_days import decode_festival
 from collector.ingest.intake import Intake
 from collector.ingest.sequence import Sequence
 from collector.pipeline import Pipeline
@@ -43,6 +44,9 @@ class PipelineRoom:
         for site in registry.sites:
             self.days.restore_past(
                 site, [decode_day(body) for one, body in self.checkpoint.closed_days() if one == site]
+            )
+            self.days.restore_festivals(
+                site, [decode_festival(body) for one, body in self.checkpoint.festivals() if one == site]
             )
         for gateway, snapshot in self.checkpoint.open_days():
             self.days.restore(gateway, snapshot)
