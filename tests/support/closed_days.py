@@ -78,6 +78,7 @@ class Site:
             score=unknown,
             balance=unknown,
             log_ratio=unknown,
+            oddness=unknown,
             odd_days=unknown,
             power_factor=factor.astype(np.float32),
         )

@@ -132,6 +132,7 @@ def site_day(number: int, meters: Sequence[str], net: Floats, measured: Floats |
         imported=net[order],
         exported=np.full(net.shape, np.nan),
         measured=np.ones(net.shape, np.bool_) if measured is None else measured[order].astype(np.bool_),
+        power_factor=np.full(len(meters), np.nan),
     )
 
 

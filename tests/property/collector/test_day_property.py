@@ -101,7 +101,7 @@ def closed_days(draw: st.DrawFn) -> ClosedDay:
         meters,
         draw(npst.arrays(np.float32, (len(meters), QUARTERS), elements=st.just(np.float32(0.5)) | floats, fill=floats)),
         draw(npst.arrays(np.bool_, len(meters))),
-        row(), row(), row(), row(),
+        row(), row(), row(), row(), row(),
         draw(st.dictionaries(NAMES, FEEDERS, max_size=3)),
         draw(st.dictionaries(NAMES, STANDINGS, max_size=3)),
         draw(st.dictionaries(NAMES, st.integers(0, 2**41), max_size=3)),

@@ -28,7 +28,7 @@ def past(days: int = 12) -> History:
     closed = [
         ClosedDay(
             FIRST + timedelta(days=n), "workday", tuple(SHOPS.names), day(n).astype(np.float32),
-            np.ones(10, np.bool_), none, none, np.zeros(10, np.float32), none,
+            np.ones(10, np.bool_), none, none, np.zeros(10, np.float32), none, none,
         )
         for n in range(days)
     ]  # fmt: skip

@@ -18,7 +18,7 @@ def closed(number: int, kwh: float, kind: DayClass = "workday", learns: bool = T
     none = np.full(1, np.nan, np.float32)
     return ClosedDay(
         START + timedelta(days=number), kind, (meter,), np.full((1, QUARTERS), kwh, np.float32),
-        np.array([learns]), none, none, none, none,
+        np.array([learns]), none, none, none, none, none,
     )  # fmt: skip
 
 
