@@ -24,7 +24,7 @@ from collector.store.table import Mask
 STEP_MS: Final = 300_000.0
 WINDOW_MS: Final = 3 * STEP_MS
 _LONGEST_MS: Final = 1.5 * STEP_MS  # so that an interval ends two steps at most
-_FULLY_COVERED: Final = 0.999 * STEP_MS
+_FULLY_COVERED: Final = STEP_MS  # instants are whole milliseconds: sums of them are exact
 _WINDOWS_PER_HOUR: Final = 3_600_000 / WINDOW_MS
 
 

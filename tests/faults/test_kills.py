@@ -53,7 +53,7 @@ TOPICS = Topics()
 def a_park() -> Park:
     """Fifty meters; with four of them something is wrong from early on, so that there are events to lose."""
     scenarios = [
-        {"meter": "shop-101", "scenario": "current_loss", "after": "1h", "lasts": "6h"},
+        {"meter": "shop-101", "scenario": "current_loss", "after": "4h", "lasts": "6h"},
         {"meter": "works-203", "scenario": "current_loss", "after": "9h", "lasts": "5h"},
         {"meter": "shop-104", "scenario": "slow_register", "after": "0h", "lasts": "90h"},
         {"meter": "kitchen-302", "scenario": "bypass", "after": "10h", "lasts": "14h"},
