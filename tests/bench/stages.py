@@ -40,7 +40,14 @@ EVALUATIONS: Final = {
     "meter_log": 0,
 }
 _SETTLEMENT: Final = {  # no rules of single readings: determinants, and what is judged by quarters of an hour
-    *("difference_import_kwh", "difference_export_kwh", "difference_import_kvarh", "read_count", "load_block"),
+    *(
+        "difference_import_kwh",
+        "difference_export_kwh",
+        "difference_import_kvarh",
+        "read_count",
+        "load_block",
+        "register_jumped",
+    ),
     *("energy_day", "export_day", "kvarh_day", "sliding_demand", "sliding_demand_day", "peak_kva_day"),
     *("apparent_power", "capacity", "temporary_capacity"),
 }
