@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from metering.round import Round
 from metering.settings import Language
 from simulators.load_curves import Trade
+from simulators.scenarios import ALLOWED
 
 _HOUR_MS: Final = 3_600_000
 _EVENT_PREFIX: Final = "wattline."
@@ -158,7 +159,8 @@ class Narrator:
                 missed = "missed" if due < until else "early"
                 result = self._words["found" if (kind, record["meter"]) in found else missed]
                 lines.append(f"{record['meter']:<12} {record['scenario']:<15} {kind:<20} {result}")
-        surplus = sorted(found - expected)
+        allowed = {(kind, record["meter"]) for record in truth for kind in ALLOWED.get(record["scenario"], ())}
+        surplus = sorted(found - expected - allowed)
         lines += [self.say("surplus", meter, kind) for kind, meter in surplus]
         honest = [record["meter"] for record in truth if not record["expected"]]
         if not {meter for _, meter in surplus} & set(honest):

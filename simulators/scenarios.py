@@ -33,6 +33,13 @@ EXPECTED: Final[dict[ScenarioName, tuple[str, ...]]] = {
 }
 """The kinds of events that a collector should open for each scenario."""
 
+ALLOWED: Final[dict[str, tuple[str, ...]]] = {
+    "overload": ("capacity_warning",),
+    "approved_surge": ("capacity_warning",),
+    "over_approved": ("capacity_warning",),
+}
+"""The kinds that would state no more than the truth there."""
+
 LEVELS: Final[dict[ScenarioName, tuple[float, float]]] = {
     "honest": (1.0, 1.0),
     "current_loss": (0.0, 0.0),  # share of the phase's current that is seen
