@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from pydantic import Field
 
-from collector.checks.rules import WHOLE, Rule, Rules, RuleSettings, Verdicts
+from collector.checks.rules import WHOLE, EveryRowRules, Rule, RuleSettings, Verdicts
 from collector.checks.sight import Sight
 from collector.engine.book import Pages
-from collector.engine.fleet import Floats
 from collector.engine.frame import Frame
 from collector.store.table import Mask, Rows
 from metering.settings import Duration
@@ -36,7 +35,7 @@ class ClockOffsetSettings(RuleSettings):
     readings: int = Field(2, ge=1, description="Readings that must agree. [OURS]")
 
 
-class ClockOffset(Rules):
+class ClockOffset(EveryRowRules):
     """Clocks that are wrong."""
 
     name = KIND
@@ -49,16 +48,6 @@ class ClockOffset(Rules):
     def concerns(self, frame: Frame) -> bool:
         """Frames that carry the offset."""
         return KIND in frame.columns and "row_elapsed_ms" in frame.columns
-
-    def fresh(self, sight: Sight, pages: Pages) -> Mask:
-        """Rows that are new, whatever else they carry."""
-        del pages
-        found: Mask = ~np.isnan(sight.column("row_elapsed_ms"))
-        return found
-
-    def elapsed_ms(self, near: Sight) -> Floats:
-        """Since the row before, of any kind."""
-        return near.column("row_elapsed_ms")
 
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """Clocks that are off."""

@@ -45,7 +45,6 @@ _LONGEST_MS: Final = 65 * 60_000.0
 _USUALS: Final = 3.0  # more than so many usual intervals are a gap
 _FORGETS: Final = 1.1  # a rhythm that became slower is learnt by so much a reading
 _LEAST_STEP_KWH: Final = 0.0005
-_UNSEEN_STEP_KWH: Final = 2.0  # while a register was never seen to move, it may be a coarse one
 _STEPS: Final = 1.5  # of the register, that a window may be off by
 _STARTING: Final = 0.005  # share of base power a meter may leave uncounted
 _ERRORS: Final = 4.0  # standard errors

@@ -11,10 +11,9 @@ from typing import Final
 import numpy as np
 from pydantic import Field
 
-from collector.checks.rules import WHOLE, Rule, Rules, RuleSettings, Verdicts
+from collector.checks.rules import WHOLE, EveryRowRules, Rule, RuleSettings, Verdicts
 from collector.checks.sight import Sight
 from collector.engine.book import Pages
-from collector.engine.fleet import Floats
 from collector.engine.frame import Frame, failed
 from collector.store.table import Mask, Rows
 from metering.round import Quality
@@ -30,7 +29,7 @@ class ReadFailureSettings(RuleSettings):
     readings: int = Field(3, ge=1, description="Rounds in a row. [FW]")
 
 
-class ReadFailure(Rules):
+class ReadFailure(EveryRowRules):
     """Meters that do not answer."""
 
     name = KIND
@@ -42,16 +41,6 @@ class ReadFailure(Rules):
     def concerns(self, frame: Frame) -> bool:
         """Every frame whose rows are in order."""
         return "row_elapsed_ms" in frame.columns
-
-    def fresh(self, sight: Sight, pages: Pages) -> Mask:
-        """Rows that are new, whatever they carry."""
-        del pages
-        found: Mask = ~np.isnan(sight.column("row_elapsed_ms"))
-        return found
-
-    def elapsed_ms(self, near: Sight) -> Floats:
-        """Since the row before, of any kind."""
-        return near.column("row_elapsed_ms")
 
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """Rows that failed."""

@@ -252,6 +252,20 @@ class Rules(ABC):
                 change.trails[row] = trail[-_TRAIL:]
 
 
+class EveryRowRules(Rules):
+    """Rules for which every new row counts, whatever it carries."""
+
+    def fresh(self, sight: Sight, pages: Pages) -> Mask:
+        """Rows that are new, whatever else they carry."""
+        del pages
+        found: Mask = ~np.isnan(sight.column("row_elapsed_ms"))
+        return found
+
+    def elapsed_ms(self, near: Sight) -> Floats:
+        """Since the row before, of any kind."""
+        return near.column("row_elapsed_ms")
+
+
 @dataclass(frozen=True, slots=True)
 class Latched:
     """Lanes after a step."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from collector.errors import CannotStart
+from collector.engine.state_file import looking_into
 from collector.events.chain import GENESIS, Link, body_digest, link_after
 
 CHAIN_SCHEMA: Final = (
@@ -38,10 +37,5 @@ def read_chain(path: Path) -> list[Link]:
     Raises:
         CannotStart: there is no such file, or it is none of ours.
     """
-    if not path.exists():
-        raise CannotStart(f"{path}: there is no such state file; has the collector run?")
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
-            return [Link(*row) for row in db.execute("SELECT n, id, digest, previous, hash FROM chain ORDER BY n")]
-    except sqlite3.Error as error:
-        raise CannotStart(f"{path}: {error}") from error
+    with looking_into(path) as db:
+        return [Link(*row) for row in db.execute("SELECT n, id, digest, previous, hash FROM chain ORDER BY n")]

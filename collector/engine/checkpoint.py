@@ -14,12 +14,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from collector.engine.chain_table import CHAIN_SCHEMA, append
+from collector.engine.state_file import has_table, looking_into
 from collector.errors import CannotStart, StoreBusy
 from collector.ingest.sequence import Mark
 from metering.codec import epoch_text
@@ -316,14 +316,9 @@ def read_sequence(path: Path) -> list[dict[str, Any]]:
     Raises:
         CannotStart: there is no such file, or it is none of ours.
     """
-    if not path.exists():
-        raise CannotStart(f"{path}: there is no such state file; has the collector run?")
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
-            db.row_factory = sqlite3.Row
-            return [dict(row) for row in db.execute("SELECT * FROM sequence ORDER BY gateway, epoch")]
-    except sqlite3.Error as error:
-        raise CannotStart(f"{path}: {error}") from error
+    with looking_into(path) as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute("SELECT * FROM sequence ORDER BY gateway, epoch")]
 
 
 def read_approval_lists(path: Path) -> dict[str, bytes]:
@@ -334,12 +329,8 @@ def read_approval_lists(path: Path) -> dict[str, bytes]:
     """
     if not path.exists():
         return {}
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
-            tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'approval'").fetchall()
-            return dict(db.execute("SELECT meter, body FROM approval").fetchall()) if tables else {}
-    except sqlite3.Error as error:
-        raise CannotStart(f"{path}: {error}") from error
+    with looking_into(path) as db:
+        return dict(db.execute("SELECT meter, body FROM approval").fetchall()) if has_table(db, "approval") else {}
 
 
 def _digest(refused: Refused) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from collector.engine.checkpoint import Outgoing
+from collector.engine.state_file import has_table, looking_into
 from collector.errors import CannotStart, StoreBusy
 from collector.feeds.case import Verdict
 
@@ -42,13 +43,11 @@ class Verdicts:
         """
         if not self._path.exists():
             return []
+        with looking_into(self._path) as db:
+            rows = db.execute("SELECT body FROM verdict ORDER BY n").fetchall() if has_table(db, "verdict") else []
         try:
-            with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
-                if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'verdict'").fetchone():
-                    return []
-                rows = db.execute("SELECT body FROM verdict ORDER BY n").fetchall()
             return [Verdict.model_validate_json(body) for (body,) in rows]
-        except (sqlite3.Error, ValidationError) as error:
+        except ValidationError as error:
             raise CannotStart(f"{self._path}: {error}") from error
 
     def give(self, verdict: Verdict, announced: Iterable[Outgoing] = ()) -> str:

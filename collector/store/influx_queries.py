@@ -12,26 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from collector.engine.fleet import Floats
 from collector.errors import CannotStart
 from collector.store.influx_connection import InfluxConnection, InfluxSettings
 from collector.store.store import (
-    EnergyDayRow,
-    EnergyMonthRow,
+    DeterminantQueries,
     EventRow,
-    ForecastRow,
-    Forecasts,
     Latest,
-    LoadBlockRow,
     LoadPoint,
     StoredReadings,
 )
-from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Floats, Ints
+from collector.store.table import Ints
 from metering.errors import BackOff
 
 _OK = 200
 
 
-class InfluxQueries:
+class InfluxQueries(DeterminantQueries):
     """Questions to one database."""
 
     def __init__(self, settings: InfluxSettings) -> None:
@@ -80,22 +77,6 @@ class InfluxQueries:
             for row in _rows(one)
             if row.get("n")
         ]
-
-    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
-        """See ``Queries``."""
-        return [EnergyDayRow(*row) for row in self._determinants(ENERGY_DAY, since, until, meter)]
-
-    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
-        """See ``Queries``."""
-        return [EnergyMonthRow(*row) for row in self._determinants(ENERGY_MONTH, since, until, meter)]
-
-    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
-        """See ``Queries``."""
-        return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
-
-    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
-        """See ``Queries``."""
-        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
 
     def _determinants(
         self, measurement: str, since: int, until: int, meter: str | None

@@ -20,13 +20,9 @@ import numpy as np
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event
 from collector.store.store import (
-    EnergyDayRow,
-    EnergyMonthRow,
+    DeterminantQueries,
     EventRow,
-    ForecastRow,
-    Forecasts,
     Latest,
-    LoadBlockRow,
     LoadPoint,
     Rejected,
     StoredReadings,
@@ -174,7 +170,7 @@ class SqliteStore:
         return known
 
 
-class SqliteQueries:
+class SqliteQueries(DeterminantQueries):
     """Operators' questions to a database file; every question opens it read-only."""
 
     def __init__(self, path: Path) -> None:
@@ -220,22 +216,6 @@ class SqliteQueries:
             {"step": step_ms, "meter": meter, "since": since, "until": until},
         )
         return [LoadPoint(row["at"], row["mean"], row["low"], row["high"], row["n"]) for row in rows]
-
-    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
-        """See ``Queries``."""
-        return [EnergyDayRow(*row) for row in self._determinants(ENERGY_DAY, since, until, meter)]
-
-    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
-        """See ``Queries``."""
-        return [EnergyMonthRow(*row) for row in self._determinants(ENERGY_MONTH, since, until, meter)]
-
-    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
-        """See ``Queries``."""
-        return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
-
-    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
-        """See ``Queries``."""
-        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
 
     def _determinants(
         self, measurement: str, since: int, until: int, meter: str | None

@@ -7,12 +7,14 @@ One conformance suite runs over all implementations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from collector.engine.fleet import Floats
 from collector.events.event import Event
-from collector.store.table import Floats, Ints, Table
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Ints, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +181,29 @@ class Queries(Protocol):
         What is stored meanwhile neither hides nor repeats an event that was there before.
         """
         ...
+
+
+class DeterminantQueries(ABC):
+    """The four questions of ``Queries`` that are one: rows of a measurement in a span, by start and meter."""
+
+    def energy(self, since: int, until: int, meter: str | None = None) -> list[EnergyDayRow]:
+        """See ``Queries``."""
+        return [EnergyDayRow(*row) for row in self._determinants(ENERGY_DAY, since, until, meter)]
+
+    def months(self, since: int, until: int, meter: str | None = None) -> list[EnergyMonthRow]:
+        """See ``Queries``."""
+        return [EnergyMonthRow(*row) for row in self._determinants(ENERGY_MONTH, since, until, meter)]
+
+    def load_blocks(self, meter: str, since: int, until: int) -> list[LoadBlockRow]:
+        """See ``Queries``."""
+        return [LoadBlockRow(*row) for row in self._determinants(LOAD_BLOCK, since, until, meter)]
+
+    def forecasts(self, measurement: Forecasts, meter: str, since: int, until: int) -> list[ForecastRow]:
+        """See ``Queries``."""
+        return [ForecastRow(*row) for row in self._determinants(measurement, since, until, meter)]
+
+    @abstractmethod
+    def _determinants(
+        self, measurement: str, since: int, until: int, meter: str | None
+    ) -> Iterable[tuple[str, str, int, dict[str, float]]]:
+        """Gateway, meter, start and values of every row."""
