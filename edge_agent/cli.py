@@ -84,7 +84,7 @@ def check(
     for group in survey.plan_of(settings, SystemClock()):
         typer.echo(say["plan group"].format(group.group, group.every_s, group.meters, group.quantities))
         for bus in group.buses:
-            typer.echo(say["plan bus"].format(bus.bus, bus.meters, bus.requests, bus.registers, bus.octets))
+            typer.echo(say["plan bus"].format(bus.bus, bus.meters, bus.requests, bus.registers, bus.line_s))
         typer.echo(say["plan message"].format(group.message_octets))
     if not live:
         typer.echo(say["checked"])

@@ -29,7 +29,7 @@ class BusPlan:
     meters: int
     requests: int
     registers: int
-    octets: int
+    line_s: float  # how long the line is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def _group_plan(settings: GatewaySettings, group: GroupSettings, drivers: dict[s
     buses = []
     for bus, on_bus in asks.items():
         costs = [drivers[bus].cost(meter, wanted) for meter, wanted in on_bus]
-        requests, registers, octets = (sum(part) for part in zip(*costs, strict=True))
-        buses.append(BusPlan(bus, len(on_bus), requests, registers, octets))
+        requests, registers, line_s = (sum(part) for part in zip(*costs, strict=True))
+        buses.append(BusPlan(bus, len(on_bus), int(requests), int(registers), line_s))
     name = round_name(settings, group, asks)
     meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
     sample = Gathering(name, Schedule(group.period_ms).next(now), meters)

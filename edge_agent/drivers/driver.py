@@ -71,7 +71,7 @@ class Cost(NamedTuple):
 
     requests: int
     registers: int  # used or not
-    octets: int  # questions and answers together
+    line_s: float  # how long the line is held, as reckoned from its speed
 
 
 class Driver(Protocol):

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
+from edge_agent.drivers.modbus.pace import Pace
 from edge_agent.drivers.modbus.profile import Profile, ProfileRegister
 from edge_agent.drivers.modbus.read_plan import Span, plan
 from edge_agent.drivers.modbus.registers import Conversion, decode, transformer_ratio
 from metering.clock import Clock
 from metering.round import Quality
 
-# Modbus TCP: 12 bytes ask for a block; 9 bytes and two a register answer.
-_ASK_OCTETS = 12
-_ANSWER_OCTETS = 9
-
 
 class Link(Protocol):
     """What the driver needs of a link."""
+
+    @property
+    def pace(self) -> Pace:
+        """What time an exchange takes."""
+        ...
 
     @property
     def connected(self) -> bool:
@@ -98,10 +100,9 @@ class ModbusDriver:
         return self._meters[meter].profile.quantities
 
     def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
-        """Requests, registers and octets of one read."""
-        asks = self._plan(meter, quantities)
-        registers = sum(ask.block.count for ask in asks)
-        return Cost(len(asks), registers, len(asks) * (_ASK_OCTETS + _ANSWER_OCTETS) + 2 * registers)
+        """Requests, registers and line time of one read."""
+        counts = [ask.block.count for ask in self._plan(meter, quantities)]
+        return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
 
     async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Ask for every block that holds one of the quantities."""
@@ -145,7 +146,7 @@ class ModbusDriver:
         if key not in self._asks:
             profile = self._meters[meter].profile
             wanted = [register for register in profile.registers if register.quantity in quantities]
-            blocks = plan((register.span for register in wanted), profile.limits)
+            blocks = plan((register.span for register in wanted), profile.limits(self._link.pace.request_cost))
             self._asks[key] = tuple(_Ask(block, self._items(meter, block, wanted)) for block in blocks)
         return self._asks[key]
 

@@ -19,6 +19,7 @@ from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 
 from edge_agent.drivers.driver import ReadFailure, Reason
+from edge_agent.drivers.modbus.pace import Pace
 from edge_agent.drivers.modbus.read_plan import Span
 from metering.settings import Duration, Identifier, Settings
 
@@ -37,6 +38,9 @@ class ModbusTcpSettings(Settings):
     host: str = Field(min_length=1, description="Name or address of the endpoint.")
     port: int = Field(502, ge=1, le=65535, description="TCP port of the endpoint.")
     timeout: Duration = Field(1.0, ge=0.05, le=60, description="How long one answer may take.")
+    turnaround: Duration = Field(
+        0.02, ge=0, le=10, description="How long an answer usually takes; the plan is priced with it."
+    )
 
 
 class ModbusTcpLink:
@@ -45,6 +49,11 @@ class ModbusTcpLink:
     def __init__(self, settings: ModbusTcpSettings) -> None:
         self._settings = settings
         self._client: AsyncModbusTcpClient | None = None
+
+    @property
+    def pace(self) -> Pace:
+        """What time an exchange takes."""
+        return Pace.network(self._settings.turnaround)
 
     @property
     def connected(self) -> bool:

@@ -60,10 +60,9 @@ class Profile(Settings):
     blocks: BlockLimits = Field(BlockLimits(), description="What the meter takes as one read.")
     registers: tuple[ProfileRegister, ...] = Field(max_length=64, description="The map.")
 
-    @property
-    def limits(self) -> Limits:
-        """What the read plan must respect."""
-        return Limits(longest=self.blocks.longest, bridge=self.blocks.bridge)
+    def limits(self, request_cost: int) -> Limits:
+        """What the read plan must respect; ``request_cost`` is the bus's, in registers."""
+        return Limits(longest=self.blocks.longest, bridge=self.blocks.bridge, request_cost=request_cost)
 
     @property
     def quantities(self) -> frozenset[str]:

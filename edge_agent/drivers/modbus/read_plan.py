@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-REQUEST_COST: Final = 20
-"""Registers that cost as much as one more request: at 9600 Bd 13 bytes of frame, two silences and ~20 ms."""
+LONGEST_READ: Final = 125
+"""Registers that one Modbus read may ask for (MODBUS application protocol V1.1b3, 6.3)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,9 +39,9 @@ class Span:
 class Limits:
     """What one read may be."""
 
-    longest: int = 125  # registers
-    bridge: int = 125  # widest hole, registers
-    request_cost: int = REQUEST_COST
+    longest: int = LONGEST_READ  # registers
+    bridge: int = LONGEST_READ  # widest hole, registers
+    request_cost: int = LONGEST_READ  # of the bus, see ``Pace.request_cost``
 
 
 def plan(spans: Iterable[Span], limits: Limits) -> tuple[Span, ...]:
