@@ -57,6 +57,7 @@ class Quality(IntFlag):
     REGISTER_ZERO = 1 << 8  # a register that was not zero read zero
     OUT_OF_RANGE = 1 << 9  # a value lies outside what its profile allows and was dropped
     SUSPENDED = 1 << 10  # not asked: the meter is being left alone after repeated failures
+    REGISTER_STUCK = 1 << 11  # an energy register stands still while power flows
 
 
 FAILED: Final = Quality.NO_ANSWER | Quality.REFUSED | Quality.GARBLED | Quality.LINK_DOWN | Quality.SUSPENDED
