@@ -18,9 +18,10 @@ from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
 from edge_agent.polling.memory import remember
 from edge_agent.polling.poller import Poller
-from edge_agent.polling.rate_group import RANK, GroupSettings, share
+from edge_agent.polling.rate_group import RANK, GroupSettings
 from edge_agent.polling.register_truth import LARGEST_METER_A, LARGEST_METER_KW, RegisterTruth, Terminals
 from edge_agent.polling.schedule import clock_is_set
+from edge_agent.polling.workload import Asks, asks_of
 from edge_agent.publishing.publisher import Publisher
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
@@ -38,24 +39,12 @@ _COUNTERS_EVERY_S: Final = 300.0
 _NOTES: Final = 20  # in one status
 _VERSION: Final = version("wattline")
 
-Asks = dict[str, list[tuple[str, frozenset[str]]]]
-
 
 def drivers_of(settings: GatewaySettings, clock: Clock) -> dict[str, Driver]:
     """The driver of every bus that has meters, by bus."""
     shelf = ProfileShelf(settings.profiles)
     used = {meter.bus for meter in settings.meters}
     return {bus.id: make_driver(bus, settings.meters, shelf, clock) for bus in settings.buses if bus.id in used}
-
-
-def asks_of(settings: GatewaySettings, group: GroupSettings, drivers: dict[str, Driver]) -> Asks:
-    """What one rate group reads: by bus, the meters that have any of its quantities, and which."""
-    asks: Asks = {bus: [] for bus in drivers}
-    for meter in settings.meters:
-        wanted = share(group, settings.groups, drivers[meter.bus].offers(meter.id))
-        if wanted:
-            asks[meter.bus].append((meter.id, wanted))
-    return {bus: on_bus for bus, on_bus in asks.items() if on_bus}
 
 
 def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> RoundName:
@@ -134,7 +123,7 @@ class Gateway:
         return Bus(name, driver, meters, self._clock, self._counters)
 
     def _poller(self, group: GroupSettings, drivers: dict[str, Driver]) -> Poller:
-        asks = asks_of(self._settings, group, drivers)
+        asks = asks_of(group, self._settings.groups, self._settings.meters, drivers)
         name = round_name(self._settings, group, asks)
         by_bus = {self._buses[bus]: on_bus for bus, on_bus in asks.items()}
         return Poller(
