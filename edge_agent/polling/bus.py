@@ -77,10 +77,14 @@ class Bus:
 
     async def _do(self, errand: Errand) -> None:
         now = self._clock.now_ms()
-        if now >= errand.ends_at or not self._units[errand.meter].allows(now):
+        if now >= errand.ends_at:
+            self._counters.reads_overrun += 1
+            errand.deliver(Row(errand.meter, now, errand.failed or Quality.OVERRUN))
+            await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
+        elif not self._units[errand.meter].allows(now):
             self._counters.reads_suspended += 1
             errand.deliver(Row(errand.meter, now, errand.failed or Quality.SUSPENDED))
-            await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
+            await asyncio.sleep(0)
         elif not await self._line_open(now):
             self._counters.reads_failed += 1
             errand.deliver(Row(errand.meter, now, Quality.LINK_DOWN))

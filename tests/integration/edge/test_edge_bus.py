@@ -116,7 +116,7 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
     async with running(bus_at(endpoint.port, 2)) as bus:
         rows = await ask(bus, "m1", "m2", lasting_ms=-1)
 
-    assert {row.quality for row in rows} == {Quality.SUSPENDED}
+    assert {row.quality for row in rows} == {Quality.OVERRUN}
     assert endpoint.asked == []
 
 
