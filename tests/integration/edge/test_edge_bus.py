@@ -122,7 +122,7 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
 
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
-    endpoint.units[1] = lambda one: refuse(one) if one.address >= 0x48 else power(one)
+    endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
     async with running(bus_at(endpoint.port, 1)) as bus:
         (both,) = await ask(bus, "m1", quantities=frozenset({"active_power", "voltage_l1"}))
         (split,) = await ask(bus, "m1", quantities=frozenset({"voltage_l1", "active_energy_import"}))
