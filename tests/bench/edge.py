@@ -31,7 +31,8 @@ from edge_agent.drivers.registry import ProfileShelf
 from metering.clock import SystemClock
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Round
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.stack import Stack, free_port
 from tests.bench.figures import Figure, compared_cost
 from tests.bench.readings import TEN
