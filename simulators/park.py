@@ -18,12 +18,24 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from metering.settings import Duration, Identifier, Loaded, Problem, Settings
 from simulators.faults import Fault, FaultName, Wire
 from simulators.load_curves import TRADES, Demand, MonthDay, Trade, generator
-from simulators.meter_image import MODELS
+from simulators.meter_images import MODELS
 from simulators.modbus_meter import Endpoint, Slave, UnknownUnit
 from simulators.physics import Rating, SimulatedMeter
 from simulators.scenarios import LEVELS, Scenario, ScenarioName
 
-Model = Literal["eastron_sdm630", "chint_dtsu666"]
+Model = Literal[
+    "eastron_sdm630",
+    "chint_dtsu666",
+    "eastron_sdm120",
+    "eastron_sdm230",
+    "schneider_iem3000",
+    "abb_ab",
+    "carlo_gavazzi_em24",
+    "carlo_gavazzi_em340",
+    "janitza_b23",
+    "acrel_adw300",
+    "sunspec_meter",
+]
 
 MAX_UNIT: Final = 247
 PREFIXES: Final[dict[Trade, str]] = {
