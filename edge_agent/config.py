@@ -9,11 +9,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf
+from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
 from edge_agent.spool.spool import SpoolSettings
 from edge_agent.words import Words, words
+from metering.clock import SystemClock
 from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
@@ -63,6 +65,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         yield loaded.problem(("buses", i, "host"), say["endpoint twice"].format(endpoint))
     yield from _meters(loaded, shelf, say)
     yield from _groups(loaded, shelf, say)
+    yield from _overloaded(loaded, shelf, say)
 
 
 def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
@@ -128,6 +131,20 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
             and not offered - {q for g in groups for q in g.quantities or ()}
         ):
             yield loaded.problem(("groups", i), say["nothing left"])
+
+
+def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
+    """Lines that would need more than all of their time; only once everything they read is known."""
+    settings = loaded.value
+    sound = {bus.id for bus in settings.buses} >= {meter.bus for meter in settings.meters}
+    if not sound or not _offered(settings.meters, shelf):
+        return
+    for i, bus in enumerate(settings.buses):
+        driver = make_driver(bus, settings.meters, shelf, SystemClock())
+        meters = [meter for meter in settings.meters if meter.bus == bus.id]
+        share = sum(load.share for load in loads_of(settings.groups, meters, {bus.id: driver})[bus.id])
+        if share > 1:
+            yield loaded.problem(("buses", i), say["overloaded"].format(bus.id, share, bus.speed))
 
 
 def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:

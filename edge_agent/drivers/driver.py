@@ -26,6 +26,7 @@ class Reason(StrEnum):
     REFUSED = "refused"  # the host is there, nothing listens on the port
     UNKNOWN_HOST = "unknown_host"
     UNREACHABLE = "unreachable"  # no route, or the host does not react
+    TOO_MANY = "too_many"  # too many wait for the line already
 
 
 QUALITY_OF = {
@@ -36,6 +37,7 @@ QUALITY_OF = {
     Reason.REFUSED: Quality.LINK_DOWN,
     Reason.UNKNOWN_HOST: Quality.LINK_DOWN,
     Reason.UNREACHABLE: Quality.LINK_DOWN,
+    Reason.TOO_MANY: Quality.SUSPENDED,
 }
 
 

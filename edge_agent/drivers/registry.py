@@ -29,6 +29,9 @@ class MeterSettings(Settings):
     bus: Identifier = Field(description="Name of the bus it is on.")
     unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
     profile: Identifier = Field(description="Name of its register map.")
+    maximum_current_a: float | None = Field(
+        None, gt=0, le=10_000, description="Highest current on the name plate: 60 for 5(60) A, 6 for 1.5(6) A."
+    )
     ct_ratio: Ratio = Field(
         1.0, gt=0, le=100_000, description="Current transformer ratio as on its plate: 200/5, or 40."
     )

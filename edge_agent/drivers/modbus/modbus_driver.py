@@ -1,7 +1,8 @@
 """Reads the meters of one Modbus bus by their profiles: plan, ask block by block, decode.
 
-A block the meter refuses costs the quantities in it, not the others: models of one series differ in what
-they have. Silence ends the read; what was heard before it is kept.
+A block the meter refuses costs the quantities it does not have, not the others, and only until the driver has learned
+which they are (``refusals``). A SunSpec meter is asked once where its registers stand. Silence ends the read; what was
+heard before it is kept.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Protocol
 from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
 from edge_agent.drivers.modbus.pace import Pace
 from edge_agent.drivers.modbus.profile import Profile, ProfileRegister
-from edge_agent.drivers.modbus.read_plan import Span, plan
-from edge_agent.drivers.modbus.registers import Conversion, decode, transformer_ratio
+from edge_agent.drivers.modbus.read_plan import Limits, Span
+from edge_agent.drivers.modbus.refusals import Inquiry, Known, Refusals
+from edge_agent.drivers.modbus.registers import Taken
+from edge_agent.drivers.modbus.request import Request, requests_for
 from metering.clock import Clock
 from metering.round import Quality
 
@@ -54,23 +57,18 @@ class ModbusMeter:
     ct_ratio: float = 1.0
     pt_ratio: float = 1.0
 
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One value inside a block."""
-
-    offset: int
-    count: int
-    conversion: Conversion
-    ratio: float
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """Of the current and of the voltage transformers."""
+        return self.ct_ratio, self.pt_ratio
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
-    """One request and what to take out of its answer."""
+class _Map:
+    """Where the registers of a meter stand."""
 
-    block: Span
-    items: tuple[_Item, ...]
+    registers: tuple[ProfileRegister, ...]
+    base: int = 0
 
 
 class ModbusDriver:
@@ -80,7 +78,9 @@ class ModbusDriver:
         self._link = link
         self._meters = meters
         self._clock = clock
-        self._asks: dict[tuple[str, frozenset[str]], tuple[_Ask, ...]] = {}
+        self._refusals: dict[str, Refusals] = {}
+        self._maps: dict[str, _Map] = {}
+        self._requests: dict[tuple[object, ...], tuple[Request, ...]] = {}
 
     @property
     def connected(self) -> bool:
@@ -88,7 +88,9 @@ class ModbusDriver:
         return self._link.connected
 
     async def connect(self) -> ReadFailure | None:
-        """Open the line."""
+        """Open the line, and forget what was learned of the meters on it."""
+        self._refusals.clear()
+        self._maps.clear()
         return await self._link.connect()
 
     def close(self) -> None:
@@ -96,69 +98,77 @@ class ModbusDriver:
         self._link.close()
 
     def offers(self, meter: str) -> frozenset[str]:
-        """Every quantity of the meter's profile."""
+        """Every quantity of the meter's profile; of a SunSpec meter that has answered, those it has."""
+        if meter in self._maps:
+            return frozenset(register.quantity for register in self._maps[meter].registers)
         return self._meters[meter].profile.quantities
 
     def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
-        """Requests, registers and line time of one read."""
-        counts = [ask.block.count for ask in self._plan(meter, quantities)]
+        """Requests, registers and line time of one read; the dearest there may be while the map is not known."""
+        known = [self._maps[meter]] if meter in self._maps else map(_Map, self._meters[meter].profile.maps)
+        return max((self._cost(meter, one, quantities) for one in known), key=lambda cost: cost.line_s)
+
+    def _cost(self, meter: str, of_map: _Map, quantities: frozenset[str]) -> Cost:
+        counts = [request.block.count for request in self._plan(meter, of_map, quantities)]
         return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
 
     async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Ask for every block that holds one of the quantities."""
-        values: dict[str, float | None] = {}
-        failure: ReadFailure | None = None
-        answers = 0
-        dropped = False
-        asks = self._plan(meter, quantities)
         of = self._meters[meter]
-        for ask in asks:
-            words = await self._link.read(of.unit, of.profile.function, ask.block)
-            if isinstance(words, ReadFailure):
-                failure = words
-                if failure.reason is Reason.EXCEPTION:
-                    continue
+        of_map = self._map(meter)
+        inquiry = Inquiry(self._plan(meter, of_map, quantities))
+        taken = Taken()
+        failure: ReadFailure | None = None
+        while request := inquiry.next():
+            words = await self._link.read(of.unit, request.function, request.block)
+            if not isinstance(words, ReadFailure):
+                request.answer.take(words, taken)
+                inquiry.answered()
+                continue
+            failure = words
+            if failure.reason is not Reason.EXCEPTION:
                 break
-            answers += 1
-            dropped = self._take(meter, ask, words, values) or dropped
-        if failure is not None and not answers:
-            return failure
-        missing = (quantities & self.offers(meter)) - values.keys()
-        values |= dict.fromkeys(missing)
-        quality = Quality.OUT_OF_RANGE if dropped else GOOD
+            inquiry.refused(failure.code)
+        if failure is not None:
+            if not inquiry.answers:
+                return failure
+            self._refused(meter).learn(*inquiry.proved())
+        taken.finish()
+        values = taken.values
+        for quantity in (quantities & self.offers(meter)) - values.keys():
+            values[quantity] = None
+        quality = Quality.OUT_OF_RANGE if taken.dropped else GOOD
         if None in values.values():
             quality |= Quality.PARTIAL
-        return Reading(self._clock.now_ms(), values, quality, len(asks))
+        return Reading(self._clock.now_ms(), values, quality, inquiry.asked)
 
-    def _take(self, meter: str, ask: _Ask, words: list[int], values: dict[str, float | None]) -> bool:
-        """Decode one answer; whether a value had to be dropped."""
-        dropped = False
-        order = self._meters[meter].profile.word_order
-        for item in ask.items:
-            value = decode(words[item.offset : item.offset + item.count], order, item.conversion, item.ratio)
-            values[item.conversion.quantity] = value.number
-            dropped = dropped or value.dropped
-        return dropped
+    def _map(self, meter: str) -> _Map:
+        return self._maps.get(meter) or _Map(self._meters[meter].profile.registers)
 
-    def _plan(self, meter: str, quantities: frozenset[str]) -> tuple[_Ask, ...]:
-        """Planned once for each meter and rate group, then remembered."""
-        key = (meter, quantities)
-        if key not in self._asks:
-            profile = self._meters[meter].profile
-            wanted = [register for register in profile.registers if register.quantity in quantities]
-            blocks = plan((register.span for register in wanted), profile.limits(self._link.pace.request_cost))
-            self._asks[key] = tuple(_Ask(block, self._items(meter, block, wanted)) for block in blocks)
-        return self._asks[key]
+    def _refused(self, meter: str) -> Refusals:
+        return self._refusals.setdefault(meter, Refusals())
 
-    def _items(self, meter: str, block: Span, wanted: list[ProfileRegister]) -> tuple[_Item, ...]:
+    def _plan(self, meter: str, of_map: _Map, quantities: frozenset[str]) -> tuple[Request, ...]:
+        """Planned once for all meters that are asked for the same and refuse the same."""
         of = self._meters[meter]
-        return tuple(
-            _Item(
-                register.address - block.address,
-                register.span.count,
-                register.conversion,
-                transformer_ratio(register.quantity, of.ct_ratio, of.pt_ratio),
-            )
+        known = self._refusals[meter].at(self._clock.now_ms()) if meter in self._refusals else Known()
+        key = (id(of.profile), of.ratios, id(of_map.registers), of_map.base, quantities, known)
+        if key not in self._requests:
+            self._requests[key] = self._planned(of, of_map, quantities, known)
+        return self._requests[key]
+
+    def _planned(self, of: ModbusMeter, of_map: _Map, quantities: frozenset[str], known: Known) -> tuple[Request, ...]:
+        profile = of.profile
+        cost = self._link.pace.request_cost
+        wanted = [register for register in of_map.registers if register.quantity in quantities]
+        there = [
+            register
             for register in wanted
-            if block.address <= register.address < block.end
-        )
+            if (profile.function_of(register), Span(register.address + of_map.base, register.span.count))
+            not in known.values
+        ]
+
+        def limits(function: int) -> Limits:
+            return profile.blocks.limits(cost, known.stretches(function))
+
+        return requests_for(profile, there or wanted, limits, of.ratios, of_map.base)

@@ -39,8 +39,13 @@ class ModbusTcpSettings(Settings):
     port: int = Field(502, ge=1, le=65535, description="TCP port of the endpoint.")
     timeout: Duration = Field(1.0, ge=0.05, le=60, description="How long one answer may take.")
     turnaround: Duration = Field(
-        0.02, ge=0, le=10, description="How long an answer usually takes; the plan is priced with it."
+        0.02, ge=0.001, le=10, description="How long an answer usually takes; the plan is priced with it."
     )
+
+    @property
+    def speed(self) -> str:
+        """What limits the bus, for people."""
+        return f"{1 / self.turnaround:.0f} requests/s"
 
 
 class ModbusTcpLink:

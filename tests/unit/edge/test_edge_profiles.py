@@ -34,9 +34,7 @@ def test_registers_become_values_in_our_units(case: Path):
     for register in profile.registers:
         span = range(register.span.address, register.span.end)
         if all(address in words for address in span):
-            found[register.quantity] = decode(
-                [words[address] for address in span], profile.word_order, register.conversion
-            ).number
+            found[register.quantity] = decode([words[a] for a in span], profile.conversion(register)).number
 
     assert found == {
         name: value if value is None else pytest.approx(value, rel=1e-9) for name, value in expected.items()
@@ -51,11 +49,11 @@ def test_every_shipped_profile_has_a_case():
 def test_every_shipped_profile_says_where_it_comes_from_and_reads_in_few_requests(path: Path):
     profile = load_profile(path)
 
-    assert profile.source
-    assert len(plan((r.span for r in profile.registers), profile.limits(20))) * 5 <= len(profile.registers)
+    assert profile.source.taken_from
+    assert len(plan((r.span for r in profile.registers), profile.blocks.limits(20))) * 5 <= len(profile.registers)
 
 
-HEAD = "{manufacturer: a, model: b, source: c, checked_on_hardware: false, function: 3, registers: [%s]}"
+HEAD = "{manufacturer: a, model: b, source: {document: c, taken_from: d}, checked_on_hardware: false, registers: [%s]}"
 
 
 @pytest.mark.parametrize(
