@@ -70,7 +70,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
 
 def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     mqtt = loaded.value.mqtt
-    if mqtt.unprotected:
+    if mqtt.unprotected and loaded.whole("mqtt"):
         yield loaded.problem(("mqtt", "host"), say["unprotected"].format(mqtt.host))
     for key in ("ca_file", "certificate_file", "key_file", "password_file"):
         file = getattr(mqtt, key)

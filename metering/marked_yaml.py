@@ -223,14 +223,10 @@ def told(slip: Slip, lang: Language) -> Problem:
     words = WORDS[lang]
     text = words[slip.kind]
     if slip.kind == "full width":
-        text = text.format(_named(slip.wrong), _named(slip.right))
+        text = text.format(slip.wrong, slip.right)
     elif slip.kind == "space":
         text = text.format(slip.wrong)
     return Problem(slip.line, slip.column, "", text)
-
-
-def _named(sign: str) -> str:
-    return f"“{sign}”" if sign.strip() else "“ ”"
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str, lang: Language) -> Problem:
@@ -241,8 +237,9 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, lang: Language) -> Problem:
     if problem.startswith("mapping values"):
         second = mark is not None and ": " in line[: mark.column]
         return Problem.at(mark, (), words["second colon" if second else "level"])
-    if problem.startswith("expected <block end>") and context is not None:
-        return Problem.at(mark, (), words["indentation"].format(context.column + 1, context.line + 1))
+    if problem.startswith("expected <block end>") and mark is not None and context is not None:
+        column, row = _neighbour(text.split("\n")[: mark.line], line) or (context.column, context.line)
+        return Problem.at(mark, (), words["indentation"].format(column + 1, row + 1))
     if problem.startswith("expected ',' or") and context is not None:
         bracket = "}" if "'}'" in problem else "]"
         return Problem.at(mark, (), words["flow"].format(context.line + 1, bracket))
@@ -250,6 +247,15 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, lang: Language) -> Problem:
     if key is None:
         return Problem.at(mark, (), words["not yaml"].format(problem or error))
     return Problem.at(context or mark if key in ("open quote", "no colon") else mark, (), words[key])
+
+
+def _neighbour(above: list[str], line: str) -> tuple[int, int] | None:
+    """Column and row (from zero) of the list entry above, if the line is a list entry."""
+    if not line.lstrip().startswith("- "):
+        return None
+    rows = (row for row in range(len(above) - 1, -1, -1) if above[row].lstrip().startswith("- "))
+    row = next(rows, None)
+    return None if row is None else (above[row].index("-"), row)
 
 
 _COMPLAINTS: Final = {

@@ -27,7 +27,7 @@ from metering.marked_yaml import MarkedTree, NotYaml, Parsed, Place, Problem, do
 from metering.settings_errors import explain, field_names, without_echoes
 from metering.settings_words import WORDS, Language
 from metering.topics import IDENTIFIER
-from metering.valid_part import valid_part
+from metering.valid_part import ValidPart, valid_part
 from metering.yaml_slips import mend
 
 __all__ = [
@@ -153,6 +153,7 @@ class Loaded(typing.Generic[Model]):
     name: str
     value: Model
     tree: MarkedTree
+    cut: frozenset[Place] = frozenset()  # what was left out
     kept: dict[Place, list[int]] = field(default_factory=dict)  # which entries of a list are left
 
     def problem(self, path: Place, text: str) -> Problem:
@@ -169,8 +170,8 @@ class Loaded(typing.Generic[Model]):
         return real
 
     def whole(self, key: str) -> bool:
-        """Whether nothing of this list was left out: only then is something missing from it."""
-        return (key,) not in self.kept
+        """Whether nothing was left out under this key of the file: only then is something missing from it."""
+        return not any(place[0] == key for place in self.cut)
 
     def named(self, key: str) -> set[str]:
         """Every id that stands in this list of the file, in a right entry or a wrong one."""
@@ -260,17 +261,16 @@ def _validated(
     """The settings if they are right, and every problem: of single keys, and across those that are right."""
     tree = parsed.tree
     problems = list(tree.problems)
-    kept: dict[Place, list[int]] = {}
     value: Model | None = None
-    usable: Model | None
     try:
-        value = usable = model.model_validate(parsed.data)
+        value = model.model_validate(parsed.data)
+        usable = ValidPart(value)
     except ValidationError as error:
         found = without_echoes(error.errors(include_url=False), tree)
         problems += [explain(one, tree, model) for one in found]
-        usable, kept = valid_part(model, parsed.data, tree)
-    if check is not None and usable is not None:
-        problems += check(Loaded(name, usable, tree, kept))
+        usable = valid_part(model, parsed.data, tree)
+    if check is not None and usable.value is not None:
+        problems += check(Loaded(name, usable.value, tree, usable.cut, usable.kept))
     return value, problems
 
 

@@ -31,7 +31,7 @@ WORDS: Final[dict[Language, dict[str, str]]] = {
         # syntax
         "not yaml": "not YAML: {}",
         "second colon": "a second ': ' on one line → put the value in quotes, or begin a new line",
-        "level": "this line does not fit the one above → same indentation as its neighbours, and key: value",
+        "level": "this line does not go with the one above → a colon is missing there, or the indentation is wrong",
         "no colon": "no colon after this word → key: value",
         "indentation": "wrong indentation → begin in column {}, as line {} does",
         "flow": "the bracket opened on line {} does not go on like this → a comma, or {}",
@@ -65,7 +65,7 @@ WORDS: Final[dict[Language, dict[str, str]]] = {
         "space": "冒号后缺少空格 → {}: …",
         "not yaml": "不是合法的 YAML：{}",
         "second colon": "一行中出现第二个“: ” → 请给值加引号，或另起一行",
-        "level": "此行与上一行不衔接 → 与相邻行对齐，并写成 键: 值",
+        "level": "此行与上一行不衔接 → 上一行缺少冒号，或缩进错误",
         "no colon": "该词后缺少冒号 → 键: 值",
         "indentation": "缩进错误 → 应从第 {} 列开始，与第 {} 行一致",
         "flow": "第 {} 行开始的括号在此中断 → 补上逗号，或 {}",

@@ -6,7 +6,7 @@ wrong setting of the file itself without a default is left empty. What is cut ou
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast, get_origin
+from typing import Any, Generic, NamedTuple, TypeVar, cast, get_origin
 
 from pydantic import BaseModel, ValidationError, create_model
 
@@ -18,35 +18,39 @@ Kept = dict[Place, list[int]]
 """By the place of a list that was shortened: which of its entries are left."""
 
 
-def valid_part(model: type[Model], data: object, tree: MarkedTree) -> tuple[Model | None, Kept]:
-    """The model of what is right of ``data``, and what was left out; ``None`` if nothing is.
+class ValidPart(NamedTuple, Generic[Model]):
+    """What is right, and what was left out of it."""
+
+    value: Model | None  # nothing if no cutting helps
+    cut: frozenset[Place] = frozenset()
+    kept: Kept = {}  # noqa: RUF012 - never written to
+
+
+def valid_part(model: type[Model], data: object, tree: MarkedTree) -> ValidPart[Model]:
+    """The model of what is right of ``data``.
 
     A setting of the file itself that is wrong and has no default is ``None``, or empty if it is a list.
     """
-    if not isinstance(data, dict):
-        return None, {}
     cut: set[Place] = set()
     absent: dict[str, Any] = {}
     before = -1
-    while before < len(cut) + len(absent):  # an error that cutting does not move ends it
-        before = len(cut) + len(absent)
-        kept: Kept = {(name,): [] for name in absent}
+    while isinstance(data, dict) and () not in cut and before < len(cut):  # an error that cutting does not move ends it
+        before = len(cut)
+        kept: Kept = {}
         partial = create_model("Partial", __base__=model, **absent) if absent else model
         try:
-            return partial.model_validate(_without(data, cut, (), kept)), kept
+            return ValidPart(partial.model_validate(_without(data, cut, (), kept)), frozenset(cut), kept)
         except ValidationError as error:
             errors = error.errors(include_url=False, include_context=False, include_input=False)
         for one in errors:
-            place = _in_file(one["loc"], kept, tree)
-            if one["type"] != "missing":
-                cut.add(place)
-            elif not place:
-                absent[str(one["loc"][-1])] = _nothing(model, str(one["loc"][-1]))
-            else:
-                cut.add(place)
-        if () in cut:
-            break
-    return None, {}
+            missing = one["type"] == "missing"
+            place = _in_file(one["loc"][:-1] if missing else one["loc"], kept, tree)
+            if missing and not place:
+                name = str(one["loc"][-1])
+                absent[name] = _nothing(model, name)
+                place = (name, "")
+            cut.add(place)
+    return ValidPart(None)
 
 
 def _nothing(model: type[BaseModel], alias: str) -> Any:
