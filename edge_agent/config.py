@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
 from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
@@ -60,9 +61,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         if not ids and loaded.whole(key):  # min_length of a tuple would also complain when its only entry is wrong
             yield loaded.problem((key,), say["none"])
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
-    endpoints = [f"{bus.host}:{bus.port}" for bus in settings.buses]
-    for i, endpoint in _repeated(endpoints):
-        yield loaded.problem(("buses", i, "host"), say["endpoint twice"].format(endpoint))
+    yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
     yield from _groups(loaded, shelf, say)
     yield from _overloaded(loaded, shelf, say)
@@ -76,6 +75,25 @@ def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
         file = getattr(mqtt, key)
         if file is not None and not file.is_file():
             yield loaded.problem(("mqtt", key), say["no such file"].format(file))
+
+
+def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+    buses = loaded.value.buses
+    places = [
+        str(bus.device.resolve()) if isinstance(bus, ModbusRtuSettings) else f"{bus.host}:{bus.port}" for bus in buses
+    ]
+    for i, place in _repeated(places):
+        key = "device" if isinstance(buses[i], ModbusRtuSettings) else "host"
+        yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
+    for i, bus in enumerate(buses):
+        for key in ("ca_file", "certificate_file", "key_file"):
+            file = getattr(bus, key, None)
+            if file is not None and not file.is_file():
+                yield loaded.problem(("buses", i, key), say["no such file"].format(file))
+    lines = {bus.id for bus in buses if bus.on_a_line}
+    for i, meter in enumerate(loaded.value.meters):
+        if meter.bus in lines and meter.unit > HIGHEST_LINE_UNIT:
+            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
 
 
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:

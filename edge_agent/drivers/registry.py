@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
+from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
 from metering.settings import Identifier, Language, Ratio, Settings
 
-BusSettings = ModbusTcpSettings
+BusSettings = Annotated[ModbusBusSettings, Field(discriminator="type")]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -77,4 +79,4 @@ def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: Profil
         for meter in meters
         if meter.bus == bus.id
     }
-    return ModbusDriver(ModbusTcpLink(bus), on_bus, clock)
+    return ModbusDriver(make_link(bus), on_bus, clock)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.park import PREFIXES
+from simulators.park_settings import PREFIXES
 from simulators.stack import free_port
 from tests.support.roadside import Roadside, roadside
 

@@ -17,7 +17,7 @@ from edge_agent.config import GatewaySettings
 from edge_agent.config import _mistakes as check_gateway
 from metering.settings import ConfigError, load_text
 from metering.yaml_slips import mend
-from simulators.park import ParkSettings, check_park
+from simulators.park_settings import ParkSettings, check_park
 
 CONFIG = Path(__file__).parents[3] / "config"
 FILES = {
