@@ -130,6 +130,8 @@ def meter_names(settings: ParkSettings) -> list[tuple[str, Trade]]:
 def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
     """Mistakes across keys: unknown meters, times that are no whole minutes, impossible festivals."""
     settings = loaded.value
+    if not loaded.whole("trades"):
+        return []
     known = {name for name, _ in meter_names(settings)}
     problems: list[Problem] = []
     if not known:
