@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf, isinf
 from typing import Final
 
 from metering.control import RegisterNote
@@ -183,8 +184,8 @@ _LARGEST: Final = Terminals()
 
 def _highest(level: float, elapsed_ms: int, terminals: Terminals) -> float:
     """What a register may have reached; after a clock that was set back, anything."""
-    if elapsed_ms < 0:
-        return float("inf")
+    if elapsed_ms < 0 or isinf(terminals.carries_kw):
+        return inf
     return level + terminals.carries_kw * elapsed_ms / _MS_PER_HOUR + _COARSEST_STEP * terminals.ratio
 
 

@@ -7,7 +7,6 @@ bits, so the scales change with the load. What it does not measure holds 0x8000,
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, log10
 from typing import Final
 
 from simulators import meter_image as show
@@ -21,6 +20,7 @@ _LENGTH: Final = 105
 _END: Final = _METER + 2 + _LENGTH
 _NOT_IMPLEMENTED: Final = 0x8000
 _FINEST: Final = -3
+_LARGEST: Final = 32767
 
 Values = Callable[[Reading], tuple[float, ...]]
 
@@ -30,7 +30,7 @@ def _with_scale(start: int, values: Values, count: int, scale_at: int) -> list[S
 
     def exponent(reading: Reading) -> int:
         largest = max(abs(value) for value in values(reading))
-        return max(_FINEST, ceil(log10(largest / 32767))) if largest else _FINEST
+        return next(e for e in range(_FINEST, 11) if largest / 10.0**e <= _LARGEST)
 
     def number(n: int) -> Callable[[Reading], float]:
         return lambda reading: values(reading)[n] / 10.0 ** exponent(reading)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +82,7 @@ def test_a_transformer_raises_what_a_meter_may_carry():
 
     assert judged(reads, RegisterTruth({"m": small})) == [FINE, JUMPED]
     assert judged(reads, RegisterTruth({"m": large})) == [FINE, FINE]
+    assert judged(reads, RegisterTruth({"m": Terminals(math.inf)}), every=0) == [FINE, FINE]
 
 
 def test_a_register_that_agrees_with_the_power_is_not_doubted_whatever_the_name_plate_says():
