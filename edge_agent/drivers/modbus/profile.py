@@ -181,7 +181,7 @@ class Profile(Settings):
         """Every map the meter may turn out to have: one, unless it is a SunSpec meter."""
         return tuple(one.offered for one in self.sunspec.maps) if self.sunspec else (self.registers,)
 
-    @property
+    @cached_property
     def quantities(self) -> frozenset[str]:
         """Everything the map offers."""
         return frozenset(register.quantity for one in self.maps for register in one)

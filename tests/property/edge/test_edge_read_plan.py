@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.drivers.modbus.read_plan import Bond, Limits, Span, hole_between, plan, told_apart
@@ -90,6 +90,7 @@ def runs_of(blocks: tuple[Span, ...], spans: list[Span]) -> Cut:
     return [sorted(span for span in spans if block.holds(span)) for block in blocks]
 
 
+@settings(deadline=None)
 @given(limited_maps())
 def test_the_plan_is_the_cheapest_there_is(case: tuple[list[Span], Limits, list[Bond]]):
     spans, limit, bonds = case
@@ -99,6 +100,7 @@ def test_the_plan_is_the_cheapest_there_is(case: tuple[list[Span], Limits, list[
     assert cost(runs, limit, bonds) == min(cost(other, limit, bonds) for other in every_cut(spans, limit))
 
 
+@settings(deadline=None)
 @given(limited_maps())
 def test_every_register_is_read_once_and_limits_hold(case: tuple[list[Span], Limits, list[Bond]]):
     spans, limit, bonds = case
@@ -111,6 +113,7 @@ def test_every_register_is_read_once_and_limits_hold(case: tuple[list[Span], Lim
     assert sorted(blocks) == list(blocks)
 
 
+@settings(deadline=None)
 @given(limited_maps(), st.randoms())
 def test_blocks_are_told_apart_only_by_registers_that_may_be_read(case: tuple[list[Span], Limits, list[Bond]], random):
     spans, limit, _ = case

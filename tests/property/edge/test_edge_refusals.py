@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.drivers.driver import ReadFailure, Reading, Reason
@@ -65,6 +65,7 @@ def readable(profile: Profile, there: set[int]) -> dict[str, bool]:
     }
 
 
+@settings(deadline=None)
 @given(meters(), st.sampled_from([SERIAL, NETWORK]), st.data())
 async def test_nothing_readable_is_ever_lost_and_the_refusals_end(meter, pace, data):
     profile, there = meter

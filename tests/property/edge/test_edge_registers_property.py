@@ -6,7 +6,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.drivers.modbus.registers import (
@@ -63,6 +63,7 @@ def written(draw: st.DrawFn) -> tuple[str, float]:
     return kind, draw(numbers(kind))
 
 
+@settings(deadline=None)
 @given(written(), ORDERS, ORDERS, st.sampled_from([1.0, 0.1, 0.001, -1.0, 10.0]), st.sampled_from([1.0, 40.0]))
 def test_what_is_written_is_read(what, word_order, byte_order, scale, ratio):
     kind, number = what
@@ -74,6 +75,7 @@ def test_what_is_written_is_read(what, word_order, byte_order, scale, ratio):
     assert value == Value(pytest.approx(number * scale * ratio, rel=1e-12, abs=1e-300))
 
 
+@settings(deadline=None)
 @given(written(), ORDERS, ORDERS)
 def test_a_sentinel_is_no_reading_in_every_type_and_order(what, word_order, byte_order):
     kind, number = what
@@ -83,6 +85,7 @@ def test_a_sentinel_is_no_reading_in_every_type_and_order(what, word_order, byte
     assert decode(registers(octets(kind, number), word_order, byte_order), conversion) == Value(None)
 
 
+@settings(deadline=None)
 @given(written(), st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
 def test_bounds_hold_before_the_ratio(what, one, other):
     kind, number = what
@@ -98,6 +101,7 @@ def test_bounds_hold_before_the_ratio(what, one, other):
         assert value == Value(None, dropped=True)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*DIGITS]), ORDERS, ORDERS, st.data())
 def test_a_digit_that_is_none_drops_the_value(kind, word_order, byte_order, data):
     text = data.draw(st.text("0123456789abcdef", min_size=DIGITS[kind], max_size=DIGITS[kind]))
@@ -109,6 +113,7 @@ def test_a_digit_that_is_none_drops_the_value(kind, word_order, byte_order, data
     assert value == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 0xFFFF), st.integers(0, 15), ORDERS)
 def test_a_bit_is_one_or_nothing(word, bit, byte_order):
     conversion = Conversion("demand", "bit", bit=bit, byte_order=byte_order)
@@ -127,6 +132,7 @@ def test_what_is_no_number_is_dropped_unless_the_vendor_says_it_means_nothing(ki
     assert decode(sent, Conversion("demand", kind, invalid=("nan",))) == silent
 
 
+@settings(deadline=None)
 @given(st.integers(-1000, 1000), st.integers(-0x8000, 0x7FFF))
 def test_a_scale_register_is_a_power_of_ten_and_nothing_else(number, exponent):
     conversion = Conversion("active_power", "int16", 0.001)
@@ -141,6 +147,7 @@ def test_a_scale_register_is_a_power_of_ten_and_nothing_else(number, exponent):
         assert value == Value(pytest.approx(number * 0.002 * 10.0**exponent))
 
 
+@settings(deadline=None)
 @given(st.lists(written(), min_size=1, max_size=12), st.data())
 def test_an_answer_gives_the_same_values_together_as_each_alone(what, data):
     """Holes, types and orders mixed, and scale registers in the same answer or in another one."""

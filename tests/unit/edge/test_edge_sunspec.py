@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.drivers.driver import ReadFailure, Reading, Reason
@@ -148,6 +148,7 @@ async def test_silence_is_silence():
     assert len(line.asked) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 0xFFFF), max_size=80), st.sampled_from([40000, 50000, 0]))
 async def test_whatever_a_device_says_the_walk_ends_and_asks_for_possible_registers(noise: list[int], base: int):
     class Noise(Line):

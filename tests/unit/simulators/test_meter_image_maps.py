@@ -6,7 +6,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.drivers.driver import Reading
@@ -75,6 +75,7 @@ def test_every_profile_has_a_simulated_meter():
 
 @pytest.mark.parametrize("pace", [SERIAL, NETWORK], ids=["serial", "network"])
 @pytest.mark.parametrize("name", MODELS)
+@settings(deadline=None)
 @given(what=physics())
 async def test_what_is_read_is_what_is_measured(name: str, pace, what: Physics):
     profile = SHELF.profile(name)
