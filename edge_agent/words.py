@@ -72,8 +72,6 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "no_permission": "we may not open the serial port → sudo usermod -aG dialout USER, then log in again",
         "port_taken": "another program holds the serial port → end it; a line has one master",
         "unplugged": "the serial port went away → is the adapter still plugged in, has it power?",
-        "suspicious": "negative power: import counts positive → is a current transformer the wrong way round?",
-        "no voltage": "no voltage on {} → fuse, or a single-phase meter?",
         "no meter": "there is no meter '{}' → known: {}",
         "missing value": "no value",
         "no spool": "no spool there yet, or it cannot be read: {}",
@@ -87,6 +85,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "status evicted": "rows given up",
         "checked on hardware": "checked on hardware",
         "not checked": "not checked on hardware",
+        "registers legend": "columns: function, address, quantity, unit, type × factor",
     },
     "zh": {
         "none": "至少需要一项 → 请补上",
@@ -144,8 +143,6 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "no_permission": "无权打开串口 → sudo usermod -aG dialout 用户名，然后重新登录",
         "port_taken": "串口被其他程序占用 → 请结束该程序；一条线路只能有一个主站",
         "unplugged": "串口已消失 → 转换器是否仍插着、是否有电？",
-        "suspicious": "功率为负：受电应为正 → 电流互感器是否接反？",
-        "no voltage": "{} 无电压 → 熔断器断开，或是单相表？",
         "no meter": "没有电表“{}” → 可用：{}",
         "missing value": "无数值",
         "no spool": "尚无缓存文件，或无法读取：{}",
@@ -159,5 +156,6 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "status evicted": "已放弃的行数",
         "checked on hardware": "已在实物上核对",
         "not checked": "未在实物上核对",
+        "registers legend": "各列：功能码、地址、量、单位、类型 × 倍率",
     },
 }
