@@ -29,6 +29,7 @@ class MeterSuccess:
     failures: Counter[Quality] = field(default_factory=Counter)
     doubts: Quality = GOOD  # against its energy registers
     newest_at: int = -1
+    clock_doubted: bool = False  # the gateway did not know the time when the newest row was read
 
     @property
     def share(self) -> float | None:
@@ -53,6 +54,7 @@ class MeterSuccess:
         self.doubts |= quality & _DOUBTS
         if scheduled_at >= self.newest_at:
             self.newest_at, self.failing = scheduled_at, bool(failed)
+            self.clock_doubted = Quality.CLOCK_UNSYNCHRONISED in quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def _meters(health: Health, say: Words) -> list[str]:
         found.append(say["meters failing"].format(len(failing), len(health.meters), _listed(names), names[0]))
     if poor:
         found.append(say["meters poor"].format(len(poor), POOR_SHARE, _listed([meter.meter for meter in poor])))
+    if any(meter.clock_doubted for meter in read):
+        found.append(say["clock doubted"])
     if doubted:
         found.append(say["registers doubted"].format(_listed(doubted)))
     return found

@@ -1,4 +1,4 @@
-"""Schemas and option tables are those of the settings; every shipped YAML file fits, files wrong in structure do not."""
+"""Schemas and option tables are those of the settings; shipped YAML files fit, files wrong in structure do not."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MODELINE = "# yaml-language-server: $schema="
 
 
 class AsText(yaml.SafeLoader):
-    """Dates stay the text that JSON would have."""
+    """As an editor reads it (YAML 1.2): dates are text, and so is ``on``."""
 
 
 AsText.yaml_implicit_resolvers = {
-    sign: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith("timestamp")]
+    sign: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith("timestamp") and sign not in "oOyYnN"]
     for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
