@@ -13,11 +13,12 @@ from typing import Protocol
 
 from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
 from edge_agent.drivers.modbus.pace import Pace
-from edge_agent.drivers.modbus.profile import Profile, ProfileRegister
+from edge_agent.drivers.modbus.profile import Profile, ProfileRegister, SunSpec
 from edge_agent.drivers.modbus.read_plan import Limits, Span
 from edge_agent.drivers.modbus.refusals import Inquiry, Known, Refusals
 from edge_agent.drivers.modbus.registers import Taken
 from edge_agent.drivers.modbus.request import Request, requests_for
+from edge_agent.drivers.modbus.sunspec import Found, NamePlate, discovery
 from metering.clock import Clock
 from metering.round import Quality
 
@@ -63,14 +64,6 @@ class ModbusMeter:
         return self.ct_ratio, self.pt_ratio
 
 
-@dataclass(frozen=True, slots=True)
-class _Map:
-    """Where the registers of a meter stand."""
-
-    registers: tuple[ProfileRegister, ...]
-    base: int = 0
-
-
 class ModbusDriver:
     """All meters of one bus."""
 
@@ -79,7 +72,7 @@ class ModbusDriver:
         self._meters = meters
         self._clock = clock
         self._refusals: dict[str, Refusals] = {}
-        self._maps: dict[str, _Map] = {}
+        self._found: dict[str, Found] = {}
         self._requests: dict[tuple[object, ...], tuple[Request, ...]] = {}
 
     @property
@@ -90,7 +83,7 @@ class ModbusDriver:
     async def connect(self) -> ReadFailure | None:
         """Open the line, and forget what was learned of the meters on it."""
         self._refusals.clear()
-        self._maps.clear()
+        self._found.clear()
         return await self._link.connect()
 
     def close(self) -> None:
@@ -99,24 +92,32 @@ class ModbusDriver:
 
     def offers(self, meter: str) -> frozenset[str]:
         """Every quantity of the meter's profile; of a SunSpec meter that has answered, those it has."""
-        if meter in self._maps:
-            return frozenset(register.quantity for register in self._maps[meter].registers)
+        if meter in self._found:
+            return frozenset(register.quantity for register in self._found[meter].registers)
         return self._meters[meter].profile.quantities
+
+    def name_plate(self, meter: str) -> NamePlate | None:
+        """Who made the meter, if it is a SunSpec meter that has answered."""
+        return self._found[meter].plate if meter in self._found else None
 
     def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
         """Requests, registers and line time of one read; the dearest there may be while the map is not known."""
-        known = [self._maps[meter]] if meter in self._maps else map(_Map, self._meters[meter].profile.maps)
-        return max((self._cost(meter, one, quantities) for one in known), key=lambda cost: cost.line_s)
-
-    def _cost(self, meter: str, of_map: _Map, quantities: frozenset[str]) -> Cost:
-        counts = [request.block.count for request in self._plan(meter, of_map, quantities)]
-        return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
+        known = self._found.get(meter)
+        maps = (known.registers,) if known else self._meters[meter].profile.maps
+        return max((self._cost(meter, one, quantities) for one in maps), key=lambda cost: cost.line_s)
 
     async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Ask for every block that holds one of the quantities."""
         of = self._meters[meter]
-        of_map = self._map(meter)
-        inquiry = Inquiry(self._plan(meter, of_map, quantities))
+        looked = 0
+        if of.profile.sunspec and meter not in self._found:
+            outcome, looked = await self._discover(of, of.profile.sunspec)
+            if isinstance(outcome, ReadFailure):
+                return outcome
+            self._found[meter] = outcome
+        found = self._found.get(meter)
+        map_ = (found.registers, found.base) if found else (of.profile.registers, 0)
+        inquiry = Inquiry(self._plan(meter, *map_, quantities))
         taken = Taken()
         failure: ReadFailure | None = None
         while request := inquiry.next():
@@ -131,44 +132,63 @@ class ModbusDriver:
             inquiry.refused(failure.code)
         if failure is not None:
             if not inquiry.answers:
+                if failure.reason is Reason.EXCEPTION:
+                    self._found.pop(meter, None)  # another meter may stand there now
                 return failure
-            self._refused(meter).learn(*inquiry.proved())
+            self._refusals.setdefault(meter, Refusals(self._clock.now_ms())).learn(*inquiry.proved())
         taken.finish()
+        return self._reading(taken, quantities & self.offers(meter), looked + inquiry.asked)
+
+    def _reading(self, taken: Taken, wanted: frozenset[str], requests: int) -> Reading:
         values = taken.values
-        for quantity in (quantities & self.offers(meter)) - values.keys():
+        for quantity in wanted - values.keys():
             values[quantity] = None
         quality = Quality.OUT_OF_RANGE if taken.dropped else GOOD
         if None in values.values():
             quality |= Quality.PARTIAL
-        return Reading(self._clock.now_ms(), values, quality, inquiry.asked)
+        return Reading(self._clock.now_ms(), values, quality, requests)
 
-    def _map(self, meter: str) -> _Map:
-        return self._maps.get(meter) or _Map(self._meters[meter].profile.registers)
+    async def _discover(self, of: ModbusMeter, sunspec: SunSpec) -> tuple[Found | ReadFailure, int]:
+        """Ask a SunSpec meter where its registers stand; with the number of requests."""
+        walk = discovery(sunspec)
+        block, asked = next(walk), 0
+        while True:
+            answer = await self._link.read(of.unit, of.profile.function, block)
+            asked += 1
+            if isinstance(answer, ReadFailure) and answer.reason is not Reason.EXCEPTION:
+                return answer, asked
+            try:
+                block = walk.send(None if isinstance(answer, ReadFailure) else answer)
+            except StopIteration as end:
+                found: Found | str = end.value
+                return found if isinstance(found, Found) else ReadFailure(Reason.GARBLED, found), asked
 
-    def _refused(self, meter: str) -> Refusals:
-        return self._refusals.setdefault(meter, Refusals())
+    def _cost(self, meter: str, registers: tuple[ProfileRegister, ...], quantities: frozenset[str]) -> Cost:
+        counts = [request.block.count for request in self._plan(meter, registers, 0, quantities)]
+        return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
 
-    def _plan(self, meter: str, of_map: _Map, quantities: frozenset[str]) -> tuple[Request, ...]:
+    def _plan(
+        self, meter: str, registers: tuple[ProfileRegister, ...], base: int, quantities: frozenset[str]
+    ) -> tuple[Request, ...]:
         """Planned once for all meters that are asked for the same and refuse the same."""
         of = self._meters[meter]
         known = self._refusals[meter].at(self._clock.now_ms()) if meter in self._refusals else Known()
-        key = (id(of.profile), of.ratios, id(of_map.registers), of_map.base, quantities, known)
+        key = (id(registers), base, of.ratios, quantities, known)
         if key not in self._requests:
-            self._requests[key] = self._planned(of, of_map, quantities, known)
+            wanted = [register for register in registers if register.quantity in quantities]
+            self._requests[key] = self._planned(of, wanted, base, known)
         return self._requests[key]
 
-    def _planned(self, of: ModbusMeter, of_map: _Map, quantities: frozenset[str], known: Known) -> tuple[Request, ...]:
+    def _planned(self, of: ModbusMeter, wanted: list[ProfileRegister], base: int, known: Known) -> tuple[Request, ...]:
         profile = of.profile
         cost = self._link.pace.request_cost
-        wanted = [register for register in of_map.registers if register.quantity in quantities]
-        there = [
-            register
-            for register in wanted
-            if (profile.function_of(register), Span(register.address + of_map.base, register.span.count))
-            not in known.values
-        ]
 
         def limits(function: int) -> Limits:
             return profile.blocks.limits(cost, known.stretches(function))
 
-        return requests_for(profile, there or wanted, limits, of.ratios, of_map.base)
+        def there(register: ProfileRegister) -> bool:
+            spans = [span for span in (register.span, register.scale_span) if span]
+            function = profile.function_of(register)
+            return not any((function, Span(span.address + base, span.count)) in known.values for span in spans)
+
+        return requests_for(profile, list(filter(there, wanted)) or wanted, limits, of.ratios, base)

@@ -8,6 +8,7 @@ others, where the map was taken from, and whether anyone has checked it on the m
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -139,7 +140,7 @@ class SunSpecMap(Settings):
     phases: int = Field(ge=1, le=3, description="Phases these models have; quantities of others are left out.")
     registers: tuple[ProfileRegister, ...] = Field(min_length=1, max_length=64, description="The map.")
 
-    @property
+    @cached_property
     def offered(self) -> tuple[ProfileRegister, ...]:
         """The registers of the phases there are."""
         absent = tuple(f"_l{phase}" for phase in (1, 2, 3) if phase > self.phases)
@@ -175,12 +176,12 @@ class Profile(Settings):
     registers: tuple[ProfileRegister, ...] = Field((), max_length=64, description="The map.")
     sunspec: SunSpec | None = Field(None, description="Instead of registers: the meter says where they stand.")
 
-    @property
+    @cached_property
     def maps(self) -> tuple[tuple[ProfileRegister, ...], ...]:
         """Every map the meter may turn out to have: one, unless it is a SunSpec meter."""
         return tuple(one.offered for one in self.sunspec.maps) if self.sunspec else (self.registers,)
 
-    @property
+    @cached_property
     def quantities(self) -> frozenset[str]:
         """Everything the map offers."""
         return frozenset(register.quantity for one in self.maps for register in one)

@@ -85,7 +85,7 @@ def _claims(loaded: Loaded[Profile], place: Place, i: int, register: ProfileRegi
     if register.scale_register and register.scale_span:
         here = (*place, i, "scale_register")
         kind = register.scale_register.type
-        yield _Claim(function, register.scale_span, i, here, f"scale of {register.quantity}", f"scale {kind}")
+        yield _Claim(function, register.scale_span, i, here, f"{register.quantity}.scale_register", f"scale {kind}")
 
 
 def _out_of_reach(loaded: Loaded[Profile], claim: _Claim, say: Words) -> Iterator[Problem]:

@@ -130,8 +130,9 @@ def _longer(block: Span, known: Sequence[Span], limits: Limits) -> list[Span]:
         behind = [span for span in known if block.end <= span.address]
         cut = any(span.address < longer.end < span.end for span in known)
         inside = any(longer.end <= span.end for span in behind)
+        refused = any(map(Span(block.end, longer.end - block.end).holds, limits.refused))
         holes = [hole_between(*pair) for pair in pairwise([block, *behind]) if pair[0].end < longer.end]
-        if inside and not cut and count <= limits.longest and all(map(limits.bridges, holes)):
+        if inside and not cut and not refused and count <= limits.longest and all(map(limits.bridges, holes)):
             found.append(longer)
     return found
 

@@ -52,8 +52,8 @@ class Known:
 class Refusals:
     """What one meter has refused so far."""
 
+    _since_ms: int
     known: Known = Known()
-    _since_ms: int = 0
     _doubts: Counter[Stretch] = field(default_factory=Counter)
 
     def at(self, now_ms: int) -> Known:

@@ -40,6 +40,8 @@ _CODES: Final[dict[str, str]] = {
     "float32": "f", "float64": "d", "bcd16": "H", "bcd32": "I", "bcd64": "Q", "bit": "H",
 }  # fmt: skip
 
+_NO_NUMBERS: Final = frozenset({"bcd16", "bcd32", "bcd64", "bit"})
+
 WIDTH: Final[dict[str, int]] = {name: Struct(f">{code}").size // 2 for name, code in _CODES.items()}
 """Registers one value takes, by type."""
 
@@ -94,17 +96,17 @@ class Value(NamedTuple):
     dropped: bool = False
 
 
-_NO_READING: Final = Value(None)
-_DROPPED: Final = Value(None, dropped=True)
-
-
-class _Plain(NamedTuple):
-    """A number that needs one multiplication and one comparison."""
+class _Field(NamedTuple):
+    """All that decoding one value needs, worked out beforehand; a tuple is quick to take apart."""
 
     quantity: str
     factor: float
-    lowest: float
+    lowest: float  # that can be true and can travel
     highest: float
+    invalid: tuple[int | Literal["nan"], ...]
+    type: RegisterType
+    bit: int
+    exponent: Address | None
 
 
 class Taken:
@@ -116,27 +118,37 @@ class Taken:
         self.values: dict[str, float | None] = {}
         self.dropped = False
         self._exponents: dict[Address, int] = {}
-        self._waiting: list[tuple[Place, float]] = []
-
-    def add(self, quantity: str, value: Value) -> None:
-        """Note one value."""
-        self.values[quantity] = value.number
-        self.dropped = self.dropped or value.dropped
+        self._waiting: list[tuple[_Field, float]] = []
 
     def add_exponent(self, address: Address, exponent: int) -> None:
         """Note what a scale register says."""
         self._exponents[address] = exponent
 
-    def wait(self, place: Place, raw: float) -> None:
+    def wait(self, one: _Field, raw: float) -> None:
         """Keep a number until its scale register has been seen."""
-        self._waiting.append((place, raw))
+        self._waiting.append((one, raw))
+
+    def put(self, one: _Field, number: float) -> None:
+        """Note a number in our unit."""
+        true = one.lowest <= number <= one.highest
+        self.values[one.quantity] = number if true else None
+        self.dropped = self.dropped or not true
+
+    def drop(self, one: _Field, raw: float) -> None:
+        """Note that there is no value: no fault if the vendor says so, else a number that cannot be true."""
+        self.values[one.quantity] = None
+        if raw not in one.invalid and not (raw != raw and "nan" in one.invalid):  # noqa: PLR0124 - not a number
+            self.dropped = True
 
     def finish(self) -> None:
         """Scale what waited; a number whose scale register was not read stays out."""
-        for place, raw in self._waiting:
-            exponent = self._exponents.get(place.exponent) if place.exponent else 0
-            if exponent is not None:
-                self.add(place.conversion.quantity, _scaled(raw, place, exponent))
+        for one, raw in self._waiting:
+            exponent = self._exponents.get(one.exponent) if one.exponent else 0
+            if exponent == NO_EXPONENT:
+                self.values[one.quantity] = None
+            elif exponent is not None:
+                possible = abs(exponent) <= LARGEST_EXPONENT
+                self.put(one, raw * one.factor * 10.0**exponent if possible else math.nan)
         self._waiting.clear()
 
 
@@ -161,7 +173,7 @@ class Answer:
         self._high_first = Struct(f">{count}H")
         self._low_first = Struct(f"<{count}H")
         self._parts = tuple(
-            (high_first, _numbers(count, big, group), tuple(map(_plain, group)), tuple(group))
+            (high_first, _numbers(count, big, group), tuple(map(_field, group)), any(map(_is_special, group)))
             for (high_first, big, _), group in groups.items()
         )
         self._exponents = tuple(exponents)
@@ -169,22 +181,21 @@ class Answer:
     def take(self, words: Sequence[int], taken: Taken) -> None:
         """Decode one answer into what has been taken so far."""
         values = taken.values
-        for high_first, numbers, plains, places in self._parts:
+        for high_first, numbers, fields, special in self._parts:
             packed = (self._high_first if high_first else self._low_first).pack(*words)
             raws = numbers.unpack(packed)
-            for raw, plain, place in zip(raws, plains, places, strict=True):
-                if plain is None:
-                    _take_special(raw, place, taken)
-                    continue
-                quantity, factor, lowest, highest = plain
+            if special:
+                _take_special(raws, fields, taken)
+                continue
+            for raw, one in zip(raws, fields, strict=True):
+                quantity, factor, lowest, highest, invalid, _, _, _ = one
                 number = raw * factor
-                if lowest <= number <= highest:
+                if lowest <= number <= highest and raw not in invalid:  # not a number compares with nothing
                     values[quantity] = number
-                else:  # not a number compares with nothing
-                    values[quantity] = None
-                    taken.dropped = True
-        for one in self._exponents:
-            taken.add_exponent(one.address, _exponent(words[one.offset], one))
+                else:
+                    taken.drop(one, raw)
+        for place in self._exponents:
+            taken.add_exponent(place.address, _exponent(words[place.offset], place))
 
 
 def decode(words: Sequence[int], conversion: Conversion, ratio: float = 1.0, exponent: int = 0) -> Value:
@@ -227,47 +238,37 @@ def _numbers(count: int, big: bool, places: Iterable[Place]) -> Struct:
     return Struct(f"{layout}{2 * (count - at)}x")
 
 
-def _plain(place: Place) -> _Plain | None:
-    one = place.conversion
-    if one.invalid or place.exponent or one.type == "bit" or one.type.startswith("bcd"):
-        return None
-    return _Plain(one.quantity, one.scale * place.ratio, *_bounds(place))
-
-
-def _bounds(place: Place) -> tuple[float, float]:
-    """Lowest and highest value that can be true and can travel."""
+def _field(place: Place) -> _Field:
     one, largest = place.conversion, _LARGEST[place.conversion.quantity]
-    return max(one.minimum * place.ratio, -largest), min(one.maximum * place.ratio, largest)
+    lowest, highest = max(one.minimum * place.ratio, -largest), min(one.maximum * place.ratio, largest)
+    factor = one.scale * place.ratio
+    return _Field(one.quantity, factor, lowest, highest, one.invalid, one.type, one.bit, place.exponent)
 
 
-def _take_special(raw: float, place: Place, taken: Taken) -> None:
-    """A number with a sentinel, of digits, of bits, or with a scale register."""
-    one = place.conversion
-    if raw in one.invalid or (raw != raw and "nan" in one.invalid):  # noqa: PLR0124 - not a number
-        taken.add(one.quantity, _NO_READING)
-        return
-    if one.type == "bit":
-        raw = int(raw) >> one.bit & 1
-    elif one.type.startswith("bcd"):
-        digits = f"{int(raw):x}"
-        if not digits.isdecimal():
-            taken.add(one.quantity, _DROPPED)
-            return
-        raw = int(digits)
-    if place.exponent:
-        taken.wait(place, raw)
-    else:
-        taken.add(one.quantity, _scaled(raw, place, 0))
+def _is_special(place: Place) -> bool:
+    return place.exponent is not None or place.conversion.type in _NO_NUMBERS
 
 
-def _scaled(raw: float, place: Place, exponent: int) -> Value:
-    if exponent == NO_EXPONENT:
-        return _NO_READING
-    if abs(exponent) > LARGEST_EXPONENT:
-        return _DROPPED
-    lowest, highest = _bounds(place)
-    number = raw * (place.conversion.scale * place.ratio) * 10.0**exponent
-    return Value(number) if lowest <= number <= highest else _DROPPED
+def _take_special(raws: Sequence[float], fields: Sequence[_Field], taken: Taken) -> None:
+    """Numbers of which some are digits, bits, or wait for their scale register."""
+    for raw, one in zip(raws, fields, strict=True):
+        number: float | None = raw
+        if raw in one.invalid or raw != raw:  # noqa: PLR0124 - not a number
+            number = None
+        elif one.type in _NO_NUMBERS:
+            number = int(raw) >> one.bit & 1 if one.type == "bit" else _digits(int(raw))
+        if number is None:
+            taken.drop(one, raw)
+        elif one.exponent is not None:
+            taken.wait(one, number)
+        else:
+            taken.put(one, number * one.factor)
+
+
+def _digits(packed: int) -> int | None:
+    """Packed decimal digits as a number; ``None`` if one of them is none."""
+    text = f"{packed:x}"
+    return int(text) if text.isdecimal() else None
 
 
 def _exponent(word: int, place: ExponentPlace) -> int:
