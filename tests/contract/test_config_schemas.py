@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,16 @@ MODELINE = "# yaml-language-server: $schema="
 
 
 class AsText(yaml.SafeLoader):
-    """As an editor reads it (YAML 1.2): dates are text, and so is ``on``."""
+    """As an editor reads it (YAML 1.2): dates are text, and so is ``on``; ``1e-05`` is a number."""
 
 
 AsText.yaml_implicit_resolvers = {
     sign: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith("timestamp") and sign not in "oOyYnN"]
     for sign, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+AsText.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)
 
 
 def mistakes(file: Path, schema: Path) -> list[str]:
