@@ -17,7 +17,9 @@ from edge_agent import config
 from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, Lang, complain
 from edge_agent.commands.scan import lines_of, scanned, units_asked
 from edge_agent.commissioning.draft import Draft, DraftMeter, gateway_yaml, is_name
+from edge_agent.commissioning.guess import candidates
 from edge_agent.commissioning.ports import serial_ports
+from edge_agent.commissioning.scan import FoundUnit
 from edge_agent.commissioning.words import tool_words
 from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
 from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
@@ -84,11 +86,16 @@ def _found(
     """The meters that answer, and the line with the speed at which they do."""
     lines = lines_of(line, baudrate, parity, _TIMEOUT_S, lang)
     found, _ = scanned(lines, units_asked(units, lang), ProfileShelf(lang=lang), lang)
-    meters = [DraftMeter(one.unit, one.guesses[0].profile, f"meter-{one.unit}") for one in found if one.guesses]
+    meters = [_meter(one) for one in found if one.guesses]
     if not meters:
         complain(tool_words(lang)["init none"].format(line))
         raise typer.Exit(FAILED_LIVE)
     return found[0].line.model_copy(update={"timeout": 1.0}), meters
+
+
+def _meter(found: FoundUnit) -> DraftMeter:
+    best, *others = candidates(found.guesses)
+    return DraftMeter(found.unit, best.profile, f"meter-{found.unit}", others=tuple(one.profile for one in others))
 
 
 def _parsed(text: str, say: Words) -> DraftMeter:

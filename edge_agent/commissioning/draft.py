@@ -28,6 +28,7 @@ class DraftMeter:
     profile: str
     name: str
     ratio: str = ""  # as on the plate, 200/5
+    others: tuple[str, ...] = ()  # maps that fit as well
 
     @classmethod
     def parse(cls, text: str) -> DraftMeter:
@@ -78,7 +79,7 @@ def gateway_yaml(draft: Draft, lang: Language) -> str:
     ]
     lines += ["", "spool:", f"  path: {_text(draft.spool)} # {say['spool']}", ""]
     lines += ["buses:", f"  - {_bus(draft.bus)}", "", f"meters: # {say['meters']}"]
-    lines += [f"  - {_meter(meter, draft.bus.id)}" for meter in draft.meters]
+    lines += [f"  - {_meter(meter, draft.bus.id, say['or'])}" for meter in draft.meters]
     lines += ["", f"groups: # {say['groups']}", f"  - {{id: main, every: {draft.period}}}"]
     return "\n".join(lines) + "\n"
 
@@ -94,7 +95,7 @@ def _bus(bus: ModbusBusSettings) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
-def _meter(meter: DraftMeter, bus: str) -> str:
+def _meter(meter: DraftMeter, bus: str, or_else: str) -> str:
     parts = [
         f"id: {_text(meter.name)}",
         f"bus: {_text(bus)}",
@@ -103,7 +104,8 @@ def _meter(meter: DraftMeter, bus: str) -> str:
     ]
     if meter.ratio not in ("", "1"):
         parts.append(f"ct_ratio: {meter.ratio}")
-    return f"{{{', '.join(parts)}}}"
+    doubt = f" # {or_else.format(', '.join(meter.others))}" if meter.others else ""
+    return f"{{{', '.join(parts)}}}{doubt}"
 
 
 def _text(value: str) -> str:
@@ -129,6 +131,7 @@ _COMMENTS: Final[dict[Language, dict[str, str]]] = {
         "password": "chmod 600",
         "spool": "readings wait here until the collector has them",
         "meters": "unit = Modbus address; behind current transformers add ct_ratio: 200/5",
+        "or": "or {}: see the name plate",
         "groups": "what is read together, and how often; without quantities: everything",
     },
     "zh": {
@@ -139,6 +142,7 @@ _COMMENTS: Final[dict[Language, dict[str, str]]] = {
         "password": "chmod 600",
         "spool": "读数在此等待采集中心确认",
         "meters": "unit 为 Modbus 地址；经互感器接入时加 ct_ratio: 200/5",
+        "or": "也可能是 {}：以铭牌为准",
         "groups": "一起读取的量及周期；不写 quantities 则读取全部",
     },
 }

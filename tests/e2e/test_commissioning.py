@@ -24,17 +24,20 @@ PARK = """park: park-01
 start: 2026-06-18T10:00:00+08:00
 speed: {speed}
 port: {port}
-trades: {{retail: 2}}
+trades: {trades}
+models: {models}
 lines: [{{line: {line}, baudrate: 9600}}]
 """
 SPEED = 60
 
 
 @contextmanager
-def simulated_bus(folder: Path, line: str) -> Iterator[str]:
-    """A park of two meters; gives how a technician names its line."""
+def simulated_bus(
+    folder: Path, line: str, trades: str = "{retail: 2}", models: str = "[eastron_sdm630, chint_dtsu666]"
+) -> Iterator[str]:
+    """A park of some meters; gives how a technician names its line."""
     port = free_port()
-    (folder / "park.yaml").write_text(PARK.format(speed=SPEED, port=port, line=line))
+    (folder / "park.yaml").write_text(PARK.format(speed=SPEED, port=port, line=line, trades=trades, models=models))
     process = subprocess.Popen(
         [sys.executable, "-m", "simulators", "run", "park.yaml"], cwd=folder, stdout=subprocess.PIPE, text=True
     )
