@@ -6,7 +6,7 @@ STACK ?= embedded
 SERVERS := mosquitto influxdb nginx-light
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup servers lint test demo bench bench-forecast bench-detection lock clean
+.PHONY: setup servers lint test demo bench bench-forecast bench-detection schemas lock clean
 
 setup: .venv/.ready
 
@@ -49,6 +49,12 @@ bench-forecast: setup
 
 bench-detection: setup
 	$(BIN)/python -m tests.bench.detection
+
+# What editors need to know about the YAML files, and the option tables of config/README.md.
+schemas: setup
+	$(BIN)/wattline-edge schema --out config/schema --readme config/README.md
+	$(BIN)/wattline-collector schema --out config/schema --readme config/README.md
+	$(BIN)/wattline-sim schema --out config/schema --readme config/README.md
 
 # Versions and hashes without any address, so the tree works with every mirror of the package index.
 lock:

@@ -6,6 +6,7 @@ A new kind of bus is one more settings class in ``BusSettings`` and one more lin
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,12 @@ class ProfileShelf:
         if name not in self._read:
             self._read[name] = load_profile(self._files[name], self._lang)
         return self._read[name]
+
+    def holding(self, name: str, profile: Profile) -> ProfileShelf:
+        """This shelf with another map under one name."""
+        other = copy(self)
+        other.__dict__["_read"] = self._read | {name: profile}
+        return other
 
 
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
