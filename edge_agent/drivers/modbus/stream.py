@@ -72,19 +72,20 @@ class Stream(asyncio.Protocol):
             return True
         if self._transport is None:
             return False
-        self._wanted = octets
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(until_s, self._wake)
+        waiter = self._loop.create_future()
+        self._wanted, self._waiter = octets, waiter
+        timer = self._loop.call_at(until_s, _end, waiter)
         try:
-            await self._waiter
+            await waiter
         finally:
             timer.cancel()
-            self._waiter = None
+            if self._waiter is waiter:  # a reader that was cancelled leaves after the next one has come
+                self._waiter = None
         return len(self.octets) >= octets
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _end(self._waiter)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -92,3 +93,8 @@ class Stream(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
         self._wake()
+
+
+def _end(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
