@@ -17,7 +17,7 @@ _MOST_KEPT: Final = 4096  # octets; no answer is longer than 260
 class Stream(asyncio.Protocol):
     """One connection, whatever it runs over."""
 
-    def __init__(self, why: Callable[[Exception | None], ReadFailure]) -> None:
+    def __init__(self, why: Callable[[Stream, Exception | None], ReadFailure]) -> None:
         """``why`` says in our words why a connection was lost."""
         self.octets = bytearray()
         self.heard_s = 0.0  # loop time when the last octet came
@@ -28,6 +28,11 @@ class Stream(asyncio.Protocol):
         self._wanted = 0
         self._waiter: asyncio.Future[None] | None = None
         self._made = self._loop.create_future()
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything ever came."""
+        return self.heard_s > 0
 
     @property
     def open(self) -> bool:
@@ -48,7 +53,7 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection broke, or we have closed it."""
         if self._transport is not None:
-            self.failure = self._why(exc)
+            self.failure = self._why(self, exc)
             self._transport = None
         self._wake()
 
