@@ -41,11 +41,10 @@ def _unreadable(settings: ModbusTlsSettings, error: Exception) -> str:
 
 async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContext | None) -> Stream | ReadFailure:
     loop = asyncio.get_running_loop()
+    why = _why_lost if context is None else _why_lost_in_tls
     try:
         async with asyncio.timeout(timeout_s):
-            _, stream = await loop.create_connection(
-                lambda: Stream(_why_lost if context is None else _why_lost_in_tls), host, port, ssl=context
-            )
+            _, stream = await loop.create_connection(lambda: Stream(why), host, port, ssl=context)
     except OSError as error:
         return _why_not(error, host, port, tls=context is not None)
     return stream
