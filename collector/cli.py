@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from collector import app as application
-from collector import determinants, quarantine
+from collector import determinants, inquiry, quarantine
 from collector.backtest import backtest
 from collector.config import ChecksSettings, Configuration, load, load_rules
 from collector.engine.checkpoint import Checkpoint, read_sequence
@@ -29,8 +29,10 @@ from collector.events.event import iso
 from collector.feeds_cli import cli as feeds_cli
 from collector.memory import keep_freed_memory
 from collector.store.store import Forecasts
+from metering.control import encode_control
 from metering.errors import StopAndFix, WattlineError
 from metering.log import set_up_log
+from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Language, language
 
 _CONFIG = typer.Option("--config", "-c", help="The collector's YAML file.")
@@ -94,6 +96,29 @@ def check(config: ConfigPath = _DEFAULT_CONFIG, lang: Lang = None) -> None:
         f"configuration {configuration.digest}"
     )
     typer.echo(summary)
+
+
+@cli.command()
+def read(
+    gateway: Annotated[str, typer.Argument(help="The gateway the meter is on.")],
+    meter: Annotated[str, typer.Argument(help="The meter.")],
+    config: ConfigPath = _DEFAULT_CONFIG,
+    within: Annotated[float, typer.Option(help="Seconds to wait for the reply.", min=1, max=300)] = 30,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Read a meter now, through its gateway; the reply is shown, not stored."""
+    configuration = load(config, _language(lang))
+    reply = asyncio.run(inquiry.ask(configuration.settings.mqtt, gateway, meter, within))
+    if as_json:
+        typer.echo(encode_control(reply))
+    elif not reply.failure:
+        typer.echo(f"{iso(reply.measured_at)}  {reply.requests} requests, {reply.elapsed_ms:.0f} ms")
+        for name, value in reply.values.items():
+            unit = QUANTITIES[name].unit if name in QUANTITIES else ""
+            typer.echo(f"  {name:26} {'-' if value is None else f'{value:g}'} {unit}".rstrip())
+    if reply.failure:
+        _fail(f"{meter}: {reply.failure} {reply.detail}".rstrip(), 1)
 
 
 @query.command()

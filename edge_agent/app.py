@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -10,14 +11,19 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from edge_agent.config import GatewaySettings
+from edge_agent.desk import Desk, door_beside
 from edge_agent.drivers.driver import Driver
-from edge_agent.drivers.registry import ProfileShelf, make_driver
+from edge_agent.drivers.modbus.profile import Profile
+from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
+from edge_agent.polling.memory import remember
 from edge_agent.polling.poller import Poller
-from edge_agent.polling.rate_group import GroupSettings, share
+from edge_agent.polling.rate_group import RANK, GroupSettings
+from edge_agent.polling.register_truth import LARGEST_METER_A, LARGEST_METER_KW, RegisterTruth, Terminals
 from edge_agent.polling.schedule import clock_is_set
+from edge_agent.polling.workload import Asks, asks_of
 from edge_agent.publishing.publisher import Publisher
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
@@ -32,9 +38,8 @@ from metering.topics import Topics
 
 _GOODBYE_S: Final = 5.0
 _COUNTERS_EVERY_S: Final = 300.0
+_NOTES: Final = 20  # in one status
 _VERSION: Final = version("wattline")
-
-Asks = dict[str, list[tuple[str, frozenset[str]]]]
 
 
 def drivers_of(settings: GatewaySettings, clock: Clock) -> dict[str, Driver]:
@@ -44,21 +49,22 @@ def drivers_of(settings: GatewaySettings, clock: Clock) -> dict[str, Driver]:
     return {bus.id: make_driver(bus, settings.meters, shelf, clock) for bus in settings.buses if bus.id in used}
 
 
-def asks_of(settings: GatewaySettings, group: GroupSettings, drivers: dict[str, Driver]) -> Asks:
-    """What one rate group reads: by bus, the meters that have any of its quantities, and which."""
-    asks: Asks = {bus: [] for bus in drivers}
-    for meter in settings.meters:
-        wanted = share(group, settings.groups, drivers[meter.bus].offers(meter.id))
-        if wanted:
-            asks[meter.bus].append((meter.id, wanted))
-    return {bus: on_bus for bus, on_bus in asks.items() if on_bus}
-
-
 def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> RoundName:
     """The group's name and columns, in the order of the catalogue."""
     wanted = {quantity for on_bus in asks.values() for _, quantities in on_bus for quantity in quantities}
     columns = tuple(name for name in QUANTITIES if name in wanted)
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
+
+
+def terminals_of(meter: MeterSettings, profile: Profile) -> Terminals:
+    """What a meter can carry on the primary side."""
+    ratio = meter.ct_ratio * meter.pt_ratio
+    rolls_at = {one.quantity: one.rollover * ratio for of_map in profile.maps for one in of_map if one.rollover}
+    if profile.displays == "primary" and ratio == 1:
+        return Terminals(math.inf, rolls_at=rolls_at)  # its own ratios are set in the meter; nobody tells us
+    rating = profile.rating
+    current_a = meter.maximum_current_a or (rating.maximum_current_a if rating else LARGEST_METER_A)
+    return Terminals(LARGEST_METER_KW * ratio * current_a / LARGEST_METER_A, ratio, rolls_at)
 
 
 class Gateway:
@@ -79,6 +85,14 @@ class Gateway:
         will = Will(topics.up(settings.shard, settings.gateway, "status"), encode_control(EdgeStatus("offline")))
         link = MqttLink(settings.mqtt, settings.gateway, will)
         self.spool = Spool.of(settings.spool, settings.gateway)
+        shelf = ProfileShelf(settings.profiles)
+        self._truth = RegisterTruth(
+            {meter.id: terminals_of(meter, shelf.profile(meter.profile)) for meter in settings.meters}
+        )
+        remember(self.spool, self._truth)
+        drivers = drivers_of(settings, clock)
+        self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
+        self._desk = Desk(self._buses.values())
         self._publisher = Publisher(
             link,
             self.spool,
@@ -87,10 +101,9 @@ class Gateway:
             settings.shard,
             settings.gateway,
             self._status,
+            self._desk.answer,
             self._counters,
         )
-        drivers = drivers_of(settings, clock)
-        self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
         self._pollers = [self._poller(group, drivers) for group in settings.groups]
 
     def stop(self) -> None:
@@ -102,7 +115,7 @@ class Gateway:
         log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
         background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with self._desk.open_at(door_beside(self._settings.spool.path)), asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(_guard(one)) for one in background]
                 await asyncio.gather(*(poller.run(self._stop) for poller in self._pollers))
                 notify("STOPPING=1")
@@ -118,10 +131,20 @@ class Gateway:
         return Bus(name, driver, meters, self._clock, self._counters)
 
     def _poller(self, group: GroupSettings, drivers: dict[str, Driver]) -> Poller:
-        asks = asks_of(self._settings, group, drivers)
+        asks = asks_of(group, self._settings.groups, self._settings.meters, drivers)
         name = round_name(self._settings, group, asks)
         by_bus = {self._buses[bus]: on_bus for bus, on_bus in asks.items()}
-        return Poller(name, by_bus, self.spool, self._clock, self._synchronised, self._counters, self._publisher.wake)
+        return Poller(
+            name,
+            by_bus,
+            self.spool,
+            self._truth,
+            self._clock,
+            self._synchronised,
+            self._counters,
+            self._publisher.wake,
+            RANK[group.priority],
+        )
 
     async def _status(self) -> EdgeStatus:
         state = await asyncio.to_thread(self.spool.state)
@@ -141,6 +164,8 @@ class Gateway:
             clock_is_set(now) and self._synchronised() is not False,
             len(self._settings.meters),
             tuple(failing),
+            self._counters.ticks_skipped,
+            self._truth.notes[-_NOTES:],
         )
 
     async def _log_counters(self) -> None:

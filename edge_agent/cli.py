@@ -83,9 +83,12 @@ def check(
     typer.echo(say["plan"].format(len(settings.meters), len(settings.buses), len(settings.groups)))
     for group in survey.plan_of(settings, SystemClock()):
         typer.echo(say["plan group"].format(group.group, group.every_s, group.meters, group.quantities))
-        for bus in group.buses:
-            typer.echo(say["plan bus"].format(bus.bus, bus.meters, bus.requests, bus.registers, bus.line_s))
+        for bus, load in group.loads.items():
+            cost = load.cost
+            typer.echo(say["plan bus"].format(bus, load.meters, cost.requests, cost.registers, cost.line_s))
         typer.echo(say["plan message"].format(group.message_octets))
+    for bus, share, speed in survey.bus_budgets(settings, SystemClock()):
+        typer.echo(say["bus budget"].format(bus, share, speed))
     if not live:
         typer.echo(say["checked"])
         return

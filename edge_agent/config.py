@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 from pydantic import Field
 
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf
+from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
 from edge_agent.spool.spool import SpoolSettings
 from edge_agent.words import Words, words
+from metering.clock import SystemClock
 from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
@@ -55,17 +58,18 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         ("meters", [meter.id for meter in settings.meters]),
         ("groups", [group.id for group in settings.groups]),
     ):
-        if not ids:  # min_length of a tuple would also complain when its only entry is wrong
+        if not ids and loaded.whole(key):  # min_length of a tuple would also complain when its only entry is wrong
             yield loaded.problem((key,), say["none"])
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
     yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
     yield from _groups(loaded, shelf, say)
+    yield from _overloaded(loaded, shelf, say)
 
 
 def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     mqtt = loaded.value.mqtt
-    if mqtt.unprotected:
+    if mqtt.unprotected and loaded.whole("mqtt"):
         yield loaded.problem(("mqtt", "host"), say["unprotected"].format(mqtt.host))
     for key in ("ca_file", "certificate_file", "key_file", "password_file"):
         file = getattr(mqtt, key)
@@ -94,13 +98,16 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
 
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     settings = loaded.value
-    buses = {bus.id for bus in settings.buses}
+    buses = loaded.named("buses")
     for i, meter in enumerate(settings.meters):
-        if meter.bus not in buses:
-            yield loaded.problem(("meters", i, "bus"), say["no such bus"].format(meter.bus, _listed(buses)))
+        if buses and meter.bus not in buses:
+            yield loaded.problem(
+                ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
+            )
         here: Place = ("meters", i, "profile")
         if meter.profile not in shelf.names:
-            yield loaded.problem(here, say["no such profile"].format(meter.profile, _listed(shelf.names)))
+            hint = _hint(meter.profile, shelf.names, say)
+            yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
             shelf.profile(meter.profile)
@@ -115,7 +122,7 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     groups = loaded.value.groups
-    offered = _offered(loaded.value.meters, shelf)
+    offered = _offered(loaded.value.meters, shelf) if loaded.whole("meters") else set()
     taken: dict[str, str] = {}
     for i, group in enumerate(groups):
         if 86_400_000 % group.period_ms:
@@ -127,14 +134,35 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
         for k, quantity in enumerate(group.quantities or ()):
             here: Place = ("groups", i, "quantities", k)
             if quantity not in QUANTITIES:
-                yield loaded.problem(here, say["no such quantity"].format(quantity))
+                near = difflib.get_close_matches(quantity, offered or QUANTITIES, 1)
+                text = say["misspelt quantity"].format(quantity, near[0]) if near else say["no such quantity"]
+                yield loaded.problem(here, text.format(quantity))
             elif offered and quantity not in offered:
                 yield loaded.problem(here, say["nobody offers"].format(quantity, _listed(offered)))
             elif quantity in taken:
                 yield loaded.problem(here, say["quantity twice"].format(quantity, taken[quantity]))
             taken.setdefault(quantity, group.id)
-        if group.quantities is None and offered and not offered - {q for g in groups for q in g.quantities or ()}:
+        if (
+            group.quantities is None
+            and loaded.whole("groups")
+            and offered
+            and not offered - {q for g in groups for q in g.quantities or ()}
+        ):
             yield loaded.problem(("groups", i), say["nothing left"])
+
+
+def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
+    """Lines that would need more than all of their time; only once everything they read is known."""
+    settings = loaded.value
+    sound = {bus.id for bus in settings.buses} >= {meter.bus for meter in settings.meters}
+    if not sound or not _offered(settings.meters, shelf):
+        return
+    for i, bus in enumerate(settings.buses):
+        driver = make_driver(bus, settings.meters, shelf, SystemClock())
+        meters = [meter for meter in settings.meters if meter.bus == bus.id]
+        share = sum(load.share for load in loads_of(settings.groups, meters, {bus.id: driver})[bus.id])
+        if share > 1:
+            yield loaded.problem(("buses", i), say["overloaded"].format(bus.id, share, bus.speed))
 
 
 def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:
@@ -155,6 +183,12 @@ def _repeated(names: list[str]) -> Iterator[tuple[int, str]]:
         if seen[name]:
             yield i, name
         seen[name] += 1
+
+
+def _hint(wrong: str, names: Iterable[str], say: Words) -> str:
+    """The name that was probably meant, or all there are."""
+    near = difflib.get_close_matches(wrong, names, 1)
+    return say["did you mean"].format(near[0]) if near else say["known"].format(_listed(names))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -14,7 +14,8 @@ class Counters:
     ticks_skipped: int = 0
     reads_good: int = 0
     reads_failed: int = 0
-    reads_suspended: int = 0
+    reads_suspended: int = 0  # of meters that are being left alone
+    reads_overrun: int = 0  # that the line had no time for
     messages_sent: int = 0
     connections: int = 0
 

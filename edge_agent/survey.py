@@ -9,27 +9,17 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from edge_agent.app import asks_of, drivers_of, round_name
+from edge_agent.app import drivers_of, round_name
 from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reading
 from edge_agent.polling.gathering import Gathering, Row
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.schedule import Schedule
+from edge_agent.polling.workload import Load, asks_of, loads_of
 from metering.clock import Clock
 from metering.codec import encode_body
 
 _TRIES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class BusPlan:
-    """What one rate group costs one bus, once a period."""
-
-    bus: str
-    meters: int
-    requests: int
-    registers: int
-    line_s: float  # how long the line is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,7 @@ class GroupPlan:
     every_s: float
     meters: int
     quantities: int
-    buses: tuple[BusPlan, ...]
+    loads: dict[str, Load]  # by bus
     message_octets: int  # of one round with arbitrary values
 
 
@@ -56,16 +46,19 @@ class Answer:
 def plan_of(settings: GatewaySettings, clock: Clock) -> list[GroupPlan]:
     """The price of every rate group; opens no connection."""
     drivers = drivers_of(settings, clock)
-    return [_group_plan(settings, group, drivers, clock.now_ms()) for group in settings.groups]
+    loads = loads_of(settings.groups, settings.meters, drivers)
+    return [_group_plan(settings, group, drivers, loads, clock.now_ms()) for group in settings.groups]
 
 
-def _group_plan(settings: GatewaySettings, group: GroupSettings, drivers: dict[str, Driver], now: int) -> GroupPlan:
-    asks = asks_of(settings, group, drivers)
-    buses = []
-    for bus, on_bus in asks.items():
-        costs = [drivers[bus].cost(meter, wanted) for meter, wanted in on_bus]
-        requests, registers, line_s = (sum(part) for part in zip(*costs, strict=True))
-        buses.append(BusPlan(bus, len(on_bus), int(requests), int(registers), line_s))
+def _group_plan(
+    settings: GatewaySettings,
+    group: GroupSettings,
+    drivers: dict[str, Driver],
+    loads: dict[str, list[Load]],
+    now: int,
+) -> GroupPlan:
+    asks = asks_of(group, settings.groups, settings.meters, drivers)
+    mine = {bus: load for bus, on_bus in loads.items() for load in on_bus if load.group == group.id}
     name = round_name(settings, group, asks)
     meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
     sample = Gathering(name, Schedule(group.period_ms).next(now), meters)
@@ -74,7 +67,14 @@ def _group_plan(settings: GatewaySettings, group: GroupSettings, drivers: dict[s
         sample.add(Row(meter, now + 17 * i, GOOD, values))
     content = sample.take()
     octets = len(encode_body(content)) if content else 0
-    return GroupPlan(group.id, group.every, len(meters), len(name.quantities), tuple(buses), octets)
+    return GroupPlan(group.id, group.every, len(meters), len(name.quantities), mine, octets)
+
+
+def bus_budgets(settings: GatewaySettings, clock: Clock) -> list[tuple[str, float, str]]:
+    """For every bus with meters: its name, the share of its time that is used, and of what."""
+    loads = loads_of(settings.groups, settings.meters, drivers_of(settings, clock))
+    speeds = {bus.id: bus.speed for bus in settings.buses}
+    return [(bus, sum(load.share for load in on_bus), speeds[bus]) for bus, on_bus in loads.items()]
 
 
 async def ask(settings: GatewaySettings, clock: Clock, only: str | None = None) -> list[Answer]:

@@ -26,6 +26,18 @@ class Ack(msgspec.Struct, frozen=True):
     resend: bool = False  # the collector misses seq + 1: send from there again
 
 
+class RegisterNote(msgspec.Struct, frozen=True):
+    """Something that an energy register of a meter did and a register does not do."""
+
+    meter: str
+    quantity: str
+    what: str  # fell, zero, jumped, stuck, rolled_over, exchanged
+    at: int  # ms since 1970 UTC: the last time
+    before: float  # kWh or kvarh
+    after: float
+    times: int = 1  # since the agent started
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a gateway says about itself; the last will is ``EdgeStatus("offline")``."""
 
@@ -42,6 +54,31 @@ class EdgeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     clock_synchronised: bool = True
     meters: int = 0
     failing: tuple[str, ...] = ()  # meters without a good reading in the last round
+    ticks_skipped: int = 0  # rounds that no one was there for, since the start
+    registers: tuple[RegisterNote, ...] = ()  # the newest, at most 20
+
+
+class ReadCommand(msgspec.Struct, frozen=True):
+    """Somebody wants to see one meter now, between the polls."""
+
+    id: str  # returns in the reply
+    read: str  # the meter
+    quantities: tuple[str, ...] = ()  # none named: all it offers
+
+
+class ReadReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the meter said, or why it did not."""
+
+    id: str
+    meter: str
+    measured_at: int = 0  # ms since 1970 UTC
+    values: dict[str, float | None] = {}
+    quality: int = 0
+    requests: int = 0
+    elapsed_ms: float = 0.0
+    failure: str = ""  # a word for programs: silent, exception, link_lost, unknown_meter …
+    detail: str = ""
+    code: int | None = None  # of a protocol exception
 
 
 class CollectorStatus(msgspec.Struct, frozen=True, omit_defaults=True):

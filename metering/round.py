@@ -57,9 +57,13 @@ class Quality(IntFlag):
     REGISTER_ZERO = 1 << 8  # a register that was not zero read zero
     OUT_OF_RANGE = 1 << 9  # a value lies outside what its profile allows and was dropped
     SUSPENDED = 1 << 10  # not asked: the meter is being left alone after repeated failures
+    REGISTER_STUCK = 1 << 11  # an energy register stands still while power flows
+    OVERRUN = 1 << 12  # not asked: the line had no time left for it in this period
 
 
-FAILED: Final = Quality.NO_ANSWER | Quality.REFUSED | Quality.GARBLED | Quality.LINK_DOWN | Quality.SUSPENDED
+FAILED: Final = (
+    Quality.NO_ANSWER | Quality.REFUSED | Quality.GARBLED | Quality.LINK_DOWN | Quality.SUSPENDED | Quality.OVERRUN
+)
 """Any of these: the row carries no values."""
 
 REGISTER_DOUBTED: Final = Quality.REGISTER_FELL | Quality.REGISTER_JUMPED | Quality.REGISTER_ZERO

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from simulators.faults import Fault, FaultName, Wire
 from simulators.lies import Lie, LieName, LyingMeter, Metered
 from simulators.load_curves import TRADES, Demand, Trade, generator
-from simulators.meter_image import MODELS
+from simulators.meter_images import MODELS
 from simulators.modbus_meter import Endpoint, Slave
 from simulators.park_settings import (
     FaultSettings,

@@ -18,7 +18,19 @@ from simulators.modbus_meter import UnknownUnit
 from simulators.paced_line import LineSpeed
 from simulators.scenarios import ScenarioName
 
-Model = Literal["eastron_sdm630", "chint_dtsu666"]
+Model = Literal[
+    "eastron_sdm630",
+    "chint_dtsu666",
+    "eastron_sdm120",
+    "eastron_sdm230",
+    "schneider_iem3000",
+    "abb_ab",
+    "carlo_gavazzi_em24",
+    "carlo_gavazzi_em340",
+    "janitza_b23",
+    "acrel_adw300",
+    "sunspec_meter",
+]
 LineType = Literal["modbus_tcp", "modbus_tls", "modbus_rtu_tcp", "modbus_rtu"]
 Baudrate = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 
@@ -118,6 +130,8 @@ def meter_names(settings: ParkSettings) -> list[tuple[str, Trade]]:
 def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
     """Mistakes across keys: unknown meters, times that are no whole minutes, impossible festivals."""
     settings = loaded.value
+    if not loaded.whole("trades"):
+        return []
     known = {name for name, _ in meter_names(settings)}
     problems: list[Problem] = []
     if not known:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     REFUSED = "refused"  # the host is there, nothing listens on the port
     UNKNOWN_HOST = "unknown_host"
     UNREACHABLE = "unreachable"  # no route, or the host does not react
+    TOO_MANY = "too_many"  # too many wait for the line already
     UNTRUSTED = "untrusted"  # the endpoint's certificate is not good, or our own files are not
     TLS_REFUSED = "tls_refused"  # the endpoint ends the handshake
     NO_PORT = "no_port"  # there is no such serial port
@@ -44,6 +45,7 @@ QUALITY_OF = {
     Reason.REFUSED: Quality.LINK_DOWN,
     Reason.UNKNOWN_HOST: Quality.LINK_DOWN,
     Reason.UNREACHABLE: Quality.LINK_DOWN,
+    Reason.TOO_MANY: Quality.SUSPENDED,
     Reason.UNTRUSTED: Quality.LINK_DOWN,
     Reason.TLS_REFUSED: Quality.LINK_DOWN,
     Reason.NO_PORT: Quality.LINK_DOWN,

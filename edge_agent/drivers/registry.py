@@ -18,7 +18,7 @@ from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
-from metering.settings import Identifier, Language, Settings
+from metering.settings import Identifier, Language, Ratio, Settings
 
 BusSettings = Annotated[ModbusBusSettings, Field(discriminator="type")]
 
@@ -32,8 +32,13 @@ class MeterSettings(Settings):
     bus: Identifier = Field(description="Name of the bus it is on.")
     unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
     profile: Identifier = Field(description="Name of its register map.")
-    ct_ratio: float = Field(1.0, gt=0, le=100_000, description="Current transformer ratio, 40 for 200/5 A.")
-    pt_ratio: float = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio, 100 for 10 kV/100 V.")
+    maximum_current_a: float | None = Field(
+        None, gt=0, le=10_000, description="Highest current on the name plate: 60 for 5(60) A, 6 for 1.5(6) A."
+    )
+    ct_ratio: Ratio = Field(
+        1.0, gt=0, le=100_000, description="Current transformer ratio as on its plate: 200/5, or 40."
+    )
+    pt_ratio: Ratio = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio: 10000/100, or 100.")
 
 
 def shipped_profiles() -> Path:

@@ -1,7 +1,9 @@
-"""What a bus reads next: the most urgent tick first, and in it the healthy meters before the others.
+"""What a bus does next: what somebody waits for, then the healthy meters, then those that failed.
 
-A bus can do one thing at a time, and a dead meter takes a whole timeout. Read last, it costs nobody else
-anything. A meter that failed is asked once more after all others.
+A bus can do one thing at a time, and a meter that does not answer takes a whole timeout. Asked when nothing else is
+due, it costs nobody else anything: so whatever failed the last time stands behind everything that did not, and a meter
+that fails is asked once more after all others. Among the healthy the priority of their rate group decides, and then
+whose tick ends first.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from edge_agent.drivers.driver import GOOD
+from edge_agent.drivers.driver import GOOD, ReadFailure, Reading
 from edge_agent.polling.gathering import Row
 from metering.round import Quality
 
@@ -25,6 +27,7 @@ class Errand:
     ends_at: int  # ms since 1970 UTC: not worth asking after this
     deliver: Callable[[Row], None] = field(compare=False)
     suspect: bool = False  # it failed the last time
+    priority: int = 0  # of the rate group; the lowest number goes first
     tries_left: int = 2
     failed: Quality = GOOD  # how it failed in this tick
 
@@ -33,24 +36,42 @@ class Errand:
         return replace(self, suspect=True, tries_left=1, failed=failed)
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One meter that somebody wants to see now."""
+
+    meter: str
+    quantities: frozenset[str]
+    deliver: Callable[[Reading | ReadFailure], None] = field(compare=False)
+
+
 class Agenda:
-    """The errands of one bus."""
+    """The errands and inquiries of one bus."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, bool, int, Errand]] = []
+        self._heap: list[tuple[bool, int, int, int, Errand]] = []
+        self._inquiries: list[Inquiry] = []
         self._serial = count()
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) + len(self._inquiries)
 
-    def add(self, errand: Errand) -> None:
-        """Put an errand where it belongs."""
-        heapq.heappush(self._heap, (errand.ends_at, errand.suspect, next(self._serial), errand))
+    @property
+    def inquiries(self) -> int:
+        """How many people wait."""
+        return len(self._inquiries)
 
-    def take(self) -> Errand:
-        """Take the most urgent errand off.
+    def add(self, item: Errand | Inquiry) -> None:
+        """Put it where it belongs."""
+        if isinstance(item, Inquiry):
+            self._inquiries.append(item)
+        else:
+            heapq.heappush(self._heap, (item.suspect, item.priority, item.ends_at, next(self._serial), item))
+
+    def take(self) -> Errand | Inquiry:
+        """Take off what is to be done next.
 
         Raises:
-            IndexError: there is none.
+            IndexError: there is nothing.
         """
-        return heapq.heappop(self._heap)[-1]
+        return self._inquiries.pop(0) if self._inquiries else heapq.heappop(self._heap)[-1]

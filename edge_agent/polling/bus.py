@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from edge_agent.drivers.driver import Driver, ReadFailure
-from edge_agent.polling.agenda import Agenda, Errand
+from edge_agent.drivers.driver import Driver, ReadFailure, Reading, Reason
+from edge_agent.polling.agenda import Agenda, Errand, Inquiry
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Row
 from edge_agent.signals import Counters
@@ -22,6 +22,7 @@ from metering.round import Quality
 _LINE_PAUSE_MS: Final = 2_000
 _LINE_LONGEST_PAUSE_MS: Final = 60_000
 _SILENCES: Final = 5  # in a row: the connection may be half open, so make a new one
+_INQUIRIES: Final = 8  # more people than that do not wait for one line
 
 
 class Bus:
@@ -44,6 +45,20 @@ class Bus:
         self._agenda.add(errand.last_try() if self._units[errand.meter].open else errand)
         self._more.set()
 
+    async def inquire(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        """Read one meter between the polls, at once and once, whether it is being left alone or not."""
+        if self._agenda.inquiries >= _INQUIRIES:
+            return ReadFailure(Reason.TOO_MANY, f"{_INQUIRIES} wait for bus {self.name}")
+        answer: asyncio.Future[Reading | ReadFailure] = asyncio.get_running_loop().create_future()
+
+        def deliver(outcome: Reading | ReadFailure) -> None:
+            if not answer.done():  # nobody may be waiting any more
+                answer.set_result(outcome)
+
+        self._agenda.add(Inquiry(meter, quantities, deliver))
+        self._more.set()
+        return await answer
+
     def suspect(self, meter: str) -> bool:
         """Whether the last read of the meter failed."""
         return self._units[meter].suspect
@@ -55,22 +70,34 @@ class Bus:
                 while not self._agenda:
                     self._more.clear()
                     await self._more.wait()
-                await self._do(self._agenda.take())
+                item = self._agenda.take()
+                await (self._answer(item) if isinstance(item, Inquiry) else self._do(item))
         finally:
             self.driver.close()
 
     async def _do(self, errand: Errand) -> None:
         now = self._clock.now_ms()
-        if now >= errand.ends_at or not self._units[errand.meter].allows(now):
+        if now >= errand.ends_at:
+            self._counters.reads_overrun += 1
+            errand.deliver(Row(errand.meter, now, errand.failed or Quality.OVERRUN))
+            await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
+        elif not self._units[errand.meter].allows(now):
             self._counters.reads_suspended += 1
             errand.deliver(Row(errand.meter, now, errand.failed or Quality.SUSPENDED))
-            await asyncio.sleep(0)  # a thousand errands that need no answer must not hold up the loop
+            await asyncio.sleep(0)
         elif not await self._line_open(now):
             self._counters.reads_failed += 1
             errand.deliver(Row(errand.meter, now, Quality.LINK_DOWN))
             await asyncio.sleep(0)
         else:
             await self._read(errand)
+
+    async def _answer(self, inquiry: Inquiry) -> None:
+        failure = None if self.driver.connected else await self.driver.connect()
+        outcome = failure or await self.driver.read(inquiry.meter, inquiry.quantities)
+        if isinstance(outcome, Reading):
+            self._heard(inquiry.meter)
+        inquiry.deliver(outcome)
 
     async def _line_open(self, now: int) -> bool:
         if self.driver.connected:
@@ -94,12 +121,15 @@ class Bus:
             self._failed(errand, outcome)
             return
         self._counters.reads_good += 1
-        self._silences = 0
-        unit = self._units[errand.meter]
-        if unit.open:
-            log.info("meter_back", bus=self.name, meter=errand.meter)
-        unit.succeeded()
+        self._heard(errand.meter)
         errand.deliver(Row(errand.meter, outcome.measured_at, outcome.quality, outcome.values))
+
+    def _heard(self, meter: str) -> None:
+        self._silences = 0
+        unit = self._units[meter]
+        if unit.open:
+            log.info("meter_back", bus=self.name, meter=meter)
+        unit.succeeded()
 
     def _failed(self, errand: Errand, failure: ReadFailure) -> None:
         self._counters.reads_failed += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from edge_agent.drivers.driver import GOOD
 from edge_agent.errors import DiskFull
@@ -34,16 +33,19 @@ class Poller:
         name: RoundName,
         asks: Mapping[Bus, Sequence[tuple[str, frozenset[str]]]],
         spool: Spool,
+        truth: RegisterTruth,
         clock: Clock,
         synchronised: Callable[[], bool | None],
         counters: Counters,
         spooled: Callable[[], None],
+        priority: int = 0,
     ) -> None:
         self._name = name
         self._asks = asks
         self._meters = [meter for on_bus in asks.values() for meter, _ in on_bus]
+        self._priority = priority
         self._schedule = Schedule.of(name.gateway, name.group, name.period_ms)
-        self._truth = RegisterTruth()
+        self._truth = truth
         self._spool = spool
         self._clock = clock
         self._synchronised = synchronised
@@ -51,6 +53,7 @@ class Poller:
         self._spooled = spooled
         self._disk_full = False
         self._unsynchronised = GOOD  # the bit of all rows while the gateway does not know the time
+        self._doubted: dict[str, Quality] = {}
         self.failing: dict[str, bool] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -75,15 +78,25 @@ class Poller:
 
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
-            doubts = self._truth.judge(row.meter, row.values) | unsynchronised
-            gathering.add(replace(row, quality=row.quality | doubts) if doubts else row)
+            doubts = self._doubts(row) | unsynchronised
+            gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values) if doubts else row)
             if gathering.complete:
                 done.set()
 
         for bus, asks in self._asks.items():
             for meter, quantities in asks:
-                bus.submit(Errand(meter, quantities, tick.ends_at, deliver, bus.suspect(meter)))
+                bus.submit(Errand(meter, quantities, tick.ends_at, deliver, bus.suspect(meter), self._priority))
         return gathering, done
+
+    def _doubts(self, row: Row) -> Quality:
+        doubts = self._truth.judge(row.meter, row.measured_at, row.values)
+        if row.values and doubts != self._doubted.get(row.meter, GOOD):
+            self._doubted[row.meter] = doubts
+            if doubts:
+                log.warning("register_doubted", meter=row.meter, why=str(doubts.name).lower())
+            else:
+                log.info("register_good_again", meter=row.meter)
+        return doubts
 
     async def _late_rows(self, gathering: Gathering, done: asyncio.Event, stop: asyncio.Event) -> None:
         """Every errand ends in a row soon after ``ends_at``, so this does too."""

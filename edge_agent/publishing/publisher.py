@@ -21,7 +21,7 @@ from edge_agent.publishing.outbox import Outbox
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool, SpooledItem
 from metering.codec import Envelope, decode_body, encode_packed, encode_plain
-from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
+from metering.control import Ack, CollectorStatus, EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
 from metering.errors import AccessRefused, DecodeError, LinkLost
 from metering.log import log
 from metering.mqtt_link import MqttConnection, MqttLink
@@ -35,6 +35,7 @@ _STATUS_EVERY_S: Final = 30.0
 _LOOK_EVERY_S: Final = 1.0  # for stalls, and for changes worth a status
 _GOODBYE_S: Final = 2.0
 _BATCH: Final = 16  # messages read from the spool at once
+_ANSWERS: Final = 8  # commands that are being answered at the same time
 
 
 class PublishSettings(Settings):
@@ -57,6 +58,7 @@ class Publisher:
         shard: str,
         gateway: str,
         status: Callable[[], Awaitable[EdgeStatus]],
+        answer: Callable[[ReadCommand], Awaitable[ReadReply]],
         counters: Counters,
     ) -> None:
         self._link = link
@@ -67,6 +69,10 @@ class Publisher:
         self._ack = topics.ack(gateway)
         self._collector = topics.collector_status(shard)
         self._status = status
+        self._command = topics.command(gateway)
+        self._reply = topics.up(shard, gateway, "reply")
+        self._answer = answer
+        self._answering: set[asyncio.Task[None]] = set()
         self._counters = counters
         self._wake = asyncio.Event()
         self.outbox = self._new_outbox()
@@ -112,16 +118,31 @@ class Publisher:
                 await connection.publish(self._status_topic, encode_control(EdgeStatus("offline")), retain=True)
 
     async def _listen(self, connection: MqttConnection) -> None:
-        await connection.subscribe([self._ack, self._collector])
+        await connection.subscribe([self._ack, self._collector, self._command])
         async for topic, payload in connection.messages():
             try:
                 if topic == self._ack:
                     await self._on_ack(decode_control(payload, Ack))
                 elif topic == self._collector:
                     self.outbox.on_collector(decode_control(payload, CollectorStatus).state == "online")
+                elif topic == self._command:
+                    self._begin_answer(connection, decode_control(payload, ReadCommand))
             except DecodeError as error:
                 log.warning("control_message_unreadable", topic=topic, why=str(error))
             self._wake.set()
+
+    def _begin_answer(self, connection: MqttConnection, command: ReadCommand) -> None:
+        if len(self._answering) >= _ANSWERS:
+            log.warning("command_dropped", id=command.id, why=f"{_ANSWERS} are being answered")
+            return
+        task = asyncio.create_task(self._reply_to(connection, command))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _reply_to(self, connection: MqttConnection, command: ReadCommand) -> None:
+        reply = await self._answer(command)
+        with suppress(LinkLost):
+            await connection.publish(self._reply, encode_control(reply))
 
     async def _on_ack(self, ack: Ack) -> None:
         if self.outbox.on_ack(ack, time.monotonic()):
@@ -173,7 +194,8 @@ class Publisher:
         said, said_at_s = None, 0.0
         while True:
             status = await self._status()
-            worth = (status.epoch, status.failing, status.clock_synchronised, status.evicted_rows)
+            notes = tuple((note.meter, note.quantity, note.what) for note in status.registers)
+            worth = (status.epoch, status.failing, status.clock_synchronised, status.evicted_rows, notes)
             if worth != said or time.monotonic() - said_at_s >= _STATUS_EVERY_S:
                 said, said_at_s = worth, time.monotonic()
                 await connection.publish(self._status_topic, encode_control(status), retain=True)

@@ -36,7 +36,7 @@ class _Bus(Settings):
     id: Identifier = Field(description="Name of the bus.")
     timeout: Duration = Field(1.0, ge=0.05, le=60, description="How long one answer may take.")
     turnaround: Duration = Field(
-        0.02, ge=0, le=10, description="How long an answer usually takes; the plan is priced with it."
+        0.02, ge=0.001, le=10, description="How long an answer usually takes; the plan is priced with it."
     )
 
     @property
@@ -48,6 +48,11 @@ class _Bus(Settings):
     def on_a_line(self) -> bool:
         """Whether the meters hang on a serial line."""
         return False
+
+    @property
+    def speed(self) -> str:
+        """What limits the bus, for people."""
+        return f"{1 / self.turnaround:.0f} requests/s"
 
     def timeout_s(self, registers: int) -> float:
         """How long to wait for the answer to one read."""
@@ -73,6 +78,11 @@ class _SerialLine(_Bus):
         return Pace.serial(self.baudrate, bits, self.turnaround, self.quiet)
 
     @property
+    def speed(self) -> str:
+        """What limits the bus, for people."""
+        return f"{self.baudrate} Bd"
+
+    @property
     def on_a_line(self) -> bool:
         """Whether the meters hang on a serial line."""
         return True
@@ -94,6 +104,11 @@ class ModbusTcpSettings(_Bus):
         if self.baudrate is None:
             return Pace.network(self.turnaround)
         return Pace.serial(self.baudrate, _STANDARD_BITS, self.turnaround)
+
+    @property
+    def speed(self) -> str:
+        """What limits the bus, for people."""
+        return f"{self.baudrate} Bd" if self.baudrate else super().speed
 
     @property
     def on_a_line(self) -> bool:

@@ -17,6 +17,7 @@ from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName, Row
 from edge_agent.polling.poller import Poller
+from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock, SystemClock
@@ -116,13 +117,13 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
     async with running(bus_at(endpoint.port, 2)) as bus:
         rows = await ask(bus, "m1", "m2", lasting_ms=-1)
 
-    assert {row.quality for row in rows} == {Quality.SUSPENDED}
+    assert {row.quality for row in rows} == {Quality.OVERRUN}
     assert endpoint.asked == []
 
 
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
-    endpoint.units[1] = lambda one: refuse(one) if one.address >= 0x48 else power(one)
+    endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
     async with running(bus_at(endpoint.port, 1)) as bus:
         (both,) = await ask(bus, "m1", quantities=frozenset({"active_power", "voltage_l1"}))
         (split,) = await ask(bus, "m1", quantities=frozenset({"voltage_l1", "active_energy_import"}))
@@ -135,7 +136,9 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 @asynccontextmanager
 async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
     name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
-    poller = Poller(name, {bus: [(m, WANTED) for m in meters]}, spool, clock, synchronised, Counters(), lambda: None)
+    poller = Poller(
+        name, {bus: [(m, WANTED) for m in meters]}, spool, RegisterTruth(), clock, synchronised, Counters(), print
+    )
     stop = asyncio.Event()
     task = asyncio.create_task(poller.run(stop))
     yield poller
@@ -189,9 +192,9 @@ async def test_ticks_nobody_was_there_for_are_counted_not_made_up_for(endpoint: 
     async with running(bus_at(endpoint.port, 2, clock)) as bus, polling(bus, ["m1", "m2"], spool, clock) as poller:
         await until(lambda: poller._counters.rounds_spooled >= 5)
 
-    instants = [one.scheduled_at for one in rounds(spool)]
-    assert instants == sorted(instants)
+    instants = {one.scheduled_at for one in rounds(spool)}
     assert poller._counters.ticks_skipped > 0
+    assert max(instants) - min(instants) > (len(instants) - 1) * 60_000
 
 
 async def test_rows_the_disk_does_not_take_are_counted_and_polling_goes_on(endpoint: ModbusScript, spool: Spool):

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import aiomqtt
 import pytest
 from collector_script import TOPICS, collector_at
 from edge_servers import Broker
@@ -13,7 +14,7 @@ from edge_servers import Broker
 from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
-from metering.control import EdgeStatus, encode_control
+from metering.control import EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Gap, Origin, Round, pack
 from metering.settings import MqttSettings
@@ -43,10 +44,13 @@ async def publishing(spool: Spool, port: int, **options):
     async def status() -> EdgeStatus:
         return EdgeStatus("online", epoch=f"{spool.epoch:016x}")
 
+    async def answer(command: ReadCommand) -> ReadReply:
+        return ReadReply(command.id, command.read, failure="silent")
+
     will = Will(TOPICS.up("00", "park-01", "status"), encode_control(EdgeStatus("offline")))
     link = MqttLink(MqttSettings(port=port), "park-01", will)
     settings = PublishSettings(resend_after="1s", **options)
-    publisher = Publisher(link, spool, settings, TOPICS, "00", "park-01", status, Counters())
+    publisher = Publisher(link, spool, settings, TOPICS, "00", "park-01", status, answer, Counters())
     running = asyncio.create_task(publisher.run())
     yield publisher
     running.cancel()
@@ -200,3 +204,20 @@ async def test_while_the_collector_is_away_nothing_is_sent(spool: Spool, broker:
         await collector.until(lambda: len(collector.received) == 4)
 
         assert collector.seqs == [1, 2, 1, 2]
+
+
+async def test_a_command_gets_its_reply_and_nonsense_gets_none(spool: Spool, broker: Broker):
+    replies = []
+    async with aiomqtt.Client("127.0.0.1", broker.port) as centre, publishing(spool, broker.port):
+        await centre.subscribe(TOPICS.up("00", "park-01", "reply"))
+        await centre.subscribe(TOPICS.up("00", "park-01", "status"))
+        async with asyncio.timeout(10):
+            async for message in centre.messages:
+                if message.topic.value.endswith("/status"):
+                    await centre.publish(TOPICS.command("park-01"), b"nonsense")
+                    await centre.publish(TOPICS.command("park-01"), encode_control(ReadCommand("q1", "shop-101")))
+                else:
+                    replies.append(decode_control(message.payload, ReadReply))
+                    break
+
+    assert replies == [ReadReply("q1", "shop-101", failure="silent")]

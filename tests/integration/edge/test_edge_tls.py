@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
-from metering.control import EdgeStatus, encode_control
+from metering.control import EdgeStatus, ReadCommand, ReadReply, encode_control
 from metering.errors import LinkLost, StopAndFix
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Origin, Round, pack
@@ -99,7 +99,10 @@ async def publishing(link: MqttLink, spool: Spool):
     async def status() -> EdgeStatus:
         return EdgeStatus("online")
 
-    publisher = Publisher(link, spool, PublishSettings(), TOPICS, "00", "park-01", status, Counters())
+    async def answer(command: ReadCommand) -> ReadReply:
+        return ReadReply(command.id, command.read)
+
+    publisher = Publisher(link, spool, PublishSettings(), TOPICS, "00", "park-01", status, answer, Counters())
     running = asyncio.create_task(publisher.run())
     yield publisher
     running.cancel()

@@ -1,14 +1,13 @@
-"""The pure parts of polling: breaker, agenda, gathering, truth of registers, shares of rate groups."""
+"""The pure parts of polling: breaker, agenda, gathering, shares of rate groups."""
 
 from __future__ import annotations
 
 import pytest
 
-from edge_agent.polling.agenda import Agenda, Errand
+from edge_agent.polling.agenda import Agenda, Errand, Inquiry
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Gathering, RoundName, Row
 from edge_agent.polling.rate_group import GroupSettings, share
-from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.polling.schedule import Tick, clock_is_set
 from metering.round import Quality, unpack
 
@@ -46,11 +45,11 @@ def test_a_clock_set_back_does_not_leave_a_meter_alone_for_hours():
     assert breaker.allows(NOW - 3_600_000)
 
 
-def errand(meter: str, ends_at: int = NOW, *, suspect: bool = False) -> Errand:
-    return Errand(meter, frozenset(), ends_at, print, suspect)
+def errand(meter: str, ends_at: int = NOW, *, suspect: bool = False, priority: int = 1) -> Errand:
+    return Errand(meter, frozenset(), ends_at, print, suspect, priority)
 
 
-def test_the_agenda_takes_urgent_ticks_first_and_healthy_meters_before_others():
+def test_who_waits_comes_first_then_priority_then_urgent_ticks_and_what_failed_comes_last():
     agenda = Agenda()
     again = errand("again").last_try(Quality.NO_ANSWER)
     for one in (
@@ -59,12 +58,14 @@ def test_the_agenda_takes_urgent_ticks_first_and_healthy_meters_before_others():
         again,
         errand("first"),
         errand("second"),
+        errand("important", NOW + 70_000, priority=0),
+        Inquiry("asked for", frozenset(), print),
     ):
         agenda.add(one)
 
     taken = [agenda.take().meter for _ in range(len(agenda))]
 
-    assert taken == ["first", "second", "dead", "again", "slow group"]
+    assert taken == ["asked for", "important", "first", "second", "slow group", "dead", "again"]
     with pytest.raises(IndexError):
         agenda.take()
 
@@ -102,33 +103,6 @@ def test_a_meter_has_one_row_a_tick():
 
     assert taken is not None
     assert taken.meters == ("a",)
-
-
-@pytest.mark.parametrize(
-    ("reads", "bits"),
-    [
-        ([10, 10, 11], [FINE, FINE, FINE]),
-        ([10, 9.5, 11], [FINE, Quality.REGISTER_FELL, FINE]),
-        ([10, 0, 10], [FINE, Quality.REGISTER_ZERO, FINE]),
-        ([0, 0, 5], [FINE, FINE, FINE]),
-        ([10, None, 9], [FINE, FINE, Quality.REGISTER_FELL]),
-        ([10, 1, 2, 3, 4, 5], [FINE, *[Quality.REGISTER_FELL] * 3, FINE, FINE]),
-        ([10, 3, 2, 1, 2, 3], [FINE, *[Quality.REGISTER_FELL] * 5]),
-        ([10, 0, 0, 0, 0, 11], [FINE, *[Quality.REGISTER_ZERO] * 4, FINE]),
-    ],
-)
-def test_a_register_that_falls_is_marked_until_it_counts_again(reads, bits):
-    truth = RegisterTruth()
-
-    assert [truth.judge("m", {"active_energy_import": value, "active_power": 1.0}) for value in reads] == bits
-
-
-def test_power_may_fall_and_meters_do_not_mix():
-    truth = RegisterTruth()
-    truth.judge("a", {"active_energy_import": 10, "active_power": 5})
-
-    assert truth.judge("a", {"active_power": 0}) == FINE
-    assert truth.judge("b", {"active_energy_import": 3}) == FINE
 
 
 def test_a_group_without_quantities_takes_what_the_others_leave():

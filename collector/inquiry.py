@@ -1,0 +1,47 @@
+"""One meter, read now: a command to its gateway over the broker, and the reply.
+
+The gateway reads between two polls, so nothing of the schedule is lost. The reply is shown and not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from metering.control import ReadCommand, ReadReply, decode_control, encode_control
+from metering.errors import DecodeError, LinkLost
+from metering.mqtt_link import MqttConnection, MqttLink
+from metering.settings import MqttSettings
+from metering.topics import Topics
+
+
+async def ask(settings: MqttSettings, gateway: str, meter: str, within_s: float) -> ReadReply:
+    """Ask a gateway for one meter.
+
+    Raises:
+        LinkLost: the broker is away, or no reply came in time.
+        AccessRefused: the broker does not want us.
+        StopAndFix: a certificate or the password file cannot be used.
+    """
+    number = secrets.token_hex(8)
+    link = MqttLink(settings, f"wattline-inquiry-{number}")
+    topics = Topics(settings.prefix)
+    command = ReadCommand(number, meter)
+    try:
+        async with asyncio.timeout(within_s), link.connected() as connection:
+            await connection.subscribe([topics.up("+", gateway, "reply")])
+            await connection.publish(topics.command(gateway), encode_control(command))
+            return await _reply(connection, number)
+    except TimeoutError:
+        raise LinkLost(f"{gateway}: no reply within {within_s:g} s; is it online, is that its name?") from None
+
+
+async def _reply(connection: MqttConnection, number: str) -> ReadReply:
+    async for _, payload in connection.messages():
+        try:
+            reply = decode_control(payload, ReadReply)
+        except DecodeError:
+            continue  # another's question, or a newer gateway's answer to it
+        if reply.id == number:
+            return reply
+    raise LinkLost("the connection to the broker ended before the reply")

@@ -1,0 +1,140 @@
+"""The desk: whoever wants to see a meter now asks here, and its bus reads it between two polls.
+
+A second master on a line garbles the answers of both, and many endpoints take one connection only. So while the agent
+runs, it is the agent that is asked: by the technician through a socket beside the spool, by the centre with a command.
+One question a line, one answer a line, in JSON (``ReadCommand``, ``ReadReply``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from edge_agent.drivers.driver import ReadFailure
+from edge_agent.polling.bus import Bus
+from metering.control import MAX_CONTROL_BYTES, ReadCommand, ReadReply, decode_control, encode_control
+from metering.errors import DecodeError
+from metering.log import log
+
+_LONGEST_QUESTION: Final = 4096
+_PATIENCE_S: Final = 60.0  # a line with a dead meter on it is slow
+
+
+def door_beside(spool: Path) -> Path:
+    """Where the socket of the agent with this spool is."""
+    return spool.with_name(spool.name + ".sock")
+
+
+class Desk:
+    """Answers questions about the meters of some buses."""
+
+    def __init__(self, buses: Iterable[Bus]) -> None:
+        self._buses = {meter: bus for bus in buses for meter in bus.meters}
+
+    async def answer(self, command: ReadCommand) -> ReadReply:
+        """Read the meter at once; a failure is a reply, too."""
+        bus = self._buses.get(command.read)
+        if bus is None:
+            return ReadReply(command.id, command.read, failure="unknown_meter", detail=command.read)
+        offered = bus.driver.offers(command.read)
+        wanted = frozenset(command.quantities) & offered if command.quantities else offered
+        if not wanted:
+            return ReadReply(command.id, command.read, failure="unknown_quantity", detail=", ".join(sorted(offered)))
+        started_s = time.monotonic()
+        outcome = await bus.inquire(command.read, wanted)
+        elapsed_ms = round((time.monotonic() - started_s) * 1000, 1)
+        if isinstance(outcome, ReadFailure):
+            return ReadReply(
+                command.id,
+                command.read,
+                elapsed_ms=elapsed_ms,
+                failure=outcome.reason,
+                detail=outcome.detail,
+                code=outcome.code,
+            )
+        return ReadReply(
+            command.id,
+            command.read,
+            outcome.measured_at,
+            outcome.values,
+            int(outcome.quality),
+            outcome.requests,
+            elapsed_ms,
+        )
+
+    @asynccontextmanager
+    async def open_at(self, path: Path) -> AsyncIterator[None]:
+        """Answer at a socket that only the agent's user and group can reach; without one if there cannot be one."""
+        server = None
+        try:
+            door = _bound(path)
+            server = await asyncio.start_unix_server(self._serve, sock=door, limit=_LONGEST_QUESTION)
+        except OSError as error:
+            log.warning("no_desk", path=str(path), why=str(error))
+        try:
+            yield
+        finally:
+            if server is not None:
+                server.close()
+                _remove(path)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(encode_control(await self.answer(decode_control(line, ReadCommand))) + b"\n")
+                await writer.drain()
+        except (DecodeError, ValueError, ConnectionError) as error:
+            log.warning("desk_question_unreadable", why=str(error))
+        finally:
+            writer.close()
+
+
+def _bound(path: Path) -> socket.socket:
+    """The socket; one that a killed agent left behind is removed.
+
+    Raises:
+        OSError: somebody listens there, or the folder cannot be written.
+    """
+    with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise OSError("another agent listens there")
+    door = socket.socket(socket.AF_UNIX)
+    try:
+        door.bind(os.fspath(path))
+        path.chmod(0o660)
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+async def ask_at(path: Path, command: ReadCommand) -> ReadReply | None:
+    """Ask a running agent; ``None``: none runs with this spool, so the line is free."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=MAX_CONTROL_BYTES)
+    except OSError:
+        return None
+    try:
+        writer.write(encode_control(command) + b"\n")
+        async with asyncio.timeout(_PATIENCE_S):
+            line = await reader.readline()
+        return decode_control(line, ReadReply)
+    except (DecodeError, OSError) as error:
+        return ReadReply(command.id, command.read, failure="no_reply", detail=str(error))
+    finally:
+        writer.close()
