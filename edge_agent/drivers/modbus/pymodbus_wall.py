@@ -97,9 +97,12 @@ class SerialPort(SerialTransport):
 
         Raises:
             OSError: it cannot be opened.
-            ValueError: it cannot do this speed.
+            ValueError: it cannot do this speed or this parity.
         """
-        super().__init__(asyncio.get_running_loop(), protocol, device, baudrate, 8, parity, stop_bits, 0)
+        try:
+            super().__init__(asyncio.get_running_loop(), protocol, device, baudrate, 8, parity, stop_bits, 0)
+        except termios.error as error:  # which is no OSError
+            raise ValueError(f"cannot be set to {baudrate} Bd, 8{parity}{stop_bits}: {error.args[-1]}") from error
         fcntl.ioctl(self.sync_serial.fileno(), termios.TIOCEXCL)
         self.setup()
 
