@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from simulators.park_settings import PREFIXES
 from simulators.stack import free_port
 from tests.support.roadside import Roadside, roadside
@@ -25,8 +27,10 @@ class HardPark:
 
 
 @asynccontextmanager
-async def hard_park(folder: Path, every: str, patience: str) -> AsyncIterator[HardPark]:
-    """The agent polls for the length of the block; the broker is away all the time."""
+async def hard_park(
+    folder: Path, every: str, patience: str, line: dict[str, object] | None = None
+) -> AsyncIterator[HardPark]:
+    """The agent polls for the length of the block; the broker is away all the time. Without ``line`` it is TCP."""
     trades = dict.fromkeys(PREFIXES, BUSES * ON_EACH // len(PREFIXES))
     names = [f"{prefix}{n + 1:02d}" for prefix in PREFIXES.values() for n in range(trades["retail"])]
     dead, noisy = frozenset(names[3::ON_EACH]), frozenset(names[11::ON_EACH])
@@ -34,14 +38,18 @@ async def hard_park(folder: Path, every: str, patience: str) -> AsyncIterator[Ha
         {"fault": "silent", "meters": sorted(dead)},
         {"fault": "garbage", "meters": sorted(noisy), "share": 0.5},
     ]
-    port = free_port(BUSES)
-    buses = [
-        {"id": f"b{n + 1}", "type": "modbus_tcp", "host": "127.0.0.1", "port": port + n, "timeout": patience}
-        for n in range(BUSES)
-    ]
     async with roadside(
-        folder, free_port(), 1, trades=trades, every=every, port=port, meters_per_endpoint=ON_EACH, faults=faults
+        folder,
+        free_port(),
+        1,
+        trades=trades,
+        every=every,
+        port=free_port(BUSES),
+        meters_per_endpoint=ON_EACH,
+        lines=[line or {}],
+        faults=faults,
     ) as street:
-        street.change(buses=buses)
+        buses = yaml.safe_load(street.config.read_text())["buses"]
+        street.change(buses=[bus | {"timeout": patience} for bus in buses])
         await street.poll()
         yield HardPark(street, frozenset(names) - dead - noisy, dead, noisy)
