@@ -13,10 +13,14 @@ import termios
 from contextlib import suppress
 from typing import Final, NamedTuple, cast
 
-from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
-from pymodbus.pdu import DecodePDU, ExceptionResponse
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadHoldingRegistersResponse,
+    ReadInputRegistersRequest,
+    ReadInputRegistersResponse,
+)
 from pymodbus.transport.serialtransport import SerialTransport
 
 READ_HOLDING: Final = 3
@@ -24,6 +28,9 @@ READ_INPUT: Final = 4
 MBAP_OCTETS: Final = 7
 
 _REQUESTS: Final = {READ_HOLDING: ReadHoldingRegistersRequest, READ_INPUT: ReadInputRegistersRequest}
+_ANSWERS: Final = {READ_HOLDING: ReadHoldingRegistersResponse, READ_INPUT: ReadInputRegistersResponse}
+_EXCEPTION_BIT: Final = 0x80
+_SHORTEST_PDU: Final = 2
 _DECODER: Final = DecodePDU(False)
 _RTU: Final = FramerRTU(_DECODER)
 _MBAP: Final = FramerSocket(_DECODER)
@@ -69,17 +76,16 @@ def _pdu(function: int, address: int, count: int) -> bytes:
 
 
 def _answer(unit: int, pdu: bytes, transaction: int) -> Answer | None:
-    if not pdu:
+    if len(pdu) < _SHORTEST_PDU:
         return None
-    try:
-        found = _DECODER.decode(pdu)
-    except ModbusException:
+    function, second = pdu[0], pdu[1]
+    if function & _EXCEPTION_BIT:
+        return Answer(unit, function & ~_EXCEPTION_BIT, [], second, transaction)
+    if function not in _ANSWERS or len(pdu) != second + _SHORTEST_PDU or second % 2:
         return None
-    if isinstance(found, ExceptionResponse):
-        return Answer(unit, found.function_code & 0x7F, [], found.exception_code, transaction)
-    if found is None or found.function_code not in _REQUESTS or len(pdu) != pdu[1] + 2:
-        return None
-    return Answer(unit, found.function_code, cast("list[int]", found.registers), None, transaction)
+    answer = _ANSWERS[function]()  # its decoder of any PDU would print the registers for a log that is off
+    answer.decode(pdu[1:])
+    return Answer(unit, function, cast("list[int]", answer.registers), None, transaction)
 
 
 class SerialPort(SerialTransport):
