@@ -9,7 +9,7 @@ from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
 from edge_agent.drivers.modbus.pace import Pace
 from edge_agent.drivers.modbus.read_plan import Span
-from edge_agent.drivers.modbus.stream import Stream
+from edge_agent.drivers.transport.stream import Stream
 
 Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 

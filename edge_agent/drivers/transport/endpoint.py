@@ -5,18 +5,62 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from pathlib import Path
+from typing import Protocol
 
 from edge_agent.drivers.driver import ReadFailure, Reason
-from edge_agent.drivers.modbus.bus_settings import ModbusRtuTcpSettings, ModbusTcpSettings, ModbusTlsSettings
-from edge_agent.drivers.modbus.stream import Stream
+from edge_agent.drivers.transport.stream import Stream
 
 
-async def open_tcp(settings: ModbusTcpSettings | ModbusRtuTcpSettings) -> Stream | ReadFailure:
+class Endpoint(Protocol):
+    """Where to connect to."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        ...
+
+    @property
+    def timeout(self) -> float:
+        """How long connecting may take, s."""
+        ...
+
+
+class TlsEndpoint(Endpoint, Protocol):
+    """The same inside TLS."""
+
+    @property
+    def ca_file(self) -> Path:
+        """Who vouches for the endpoint, PEM."""
+        ...
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """Our own certificate, PEM."""
+        ...
+
+    @property
+    def key_file(self) -> Path | None:
+        """Its key, PEM."""
+        ...
+
+    @property
+    def check_server_name(self) -> bool:
+        """Whether the endpoint's certificate must carry its name."""
+        ...
+
+
+async def open_tcp(settings: Endpoint) -> Stream | ReadFailure:
     """A connection in the clear."""
     return await _opened(settings.host, settings.port, settings.timeout, None)
 
 
-async def open_tls(settings: ModbusTlsSettings) -> Stream | ReadFailure:
+async def open_tls(settings: TlsEndpoint) -> Stream | ReadFailure:
     """A connection inside TLS 1.2 or newer; there is no way back to the clear."""
     try:
         context = _context(settings)
@@ -25,7 +69,7 @@ async def open_tls(settings: ModbusTlsSettings) -> Stream | ReadFailure:
     return await _opened(settings.host, settings.port, settings.timeout, context)
 
 
-def _context(settings: ModbusTlsSettings) -> ssl.SSLContext:
+def _context(settings: TlsEndpoint) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = settings.check_server_name
@@ -34,7 +78,7 @@ def _context(settings: ModbusTlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _unreadable(settings: ModbusTlsSettings, error: Exception) -> str:
+def _unreadable(settings: TlsEndpoint, error: Exception) -> str:
     files = [str(path) for path in (settings.ca_file, settings.certificate_file, settings.key_file) if path is not None]
     return f"{', '.join(files)}: {getattr(error, 'strerror', None) or error}"
 
