@@ -1,9 +1,9 @@
-# setup: build .venv.  servers: install mosquitto and influxd.  Everything else needs only these two.
+# setup: build .venv.  servers: install mosquitto, influxd, nginx and socat.  Everything else needs only these two.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STACK ?= embedded
-SERVERS := mosquitto influxdb nginx-light
+SERVERS := mosquitto influxdb nginx-light socat
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: setup servers lint test demo bench bench-forecast bench-detection schemas lock clean
@@ -21,7 +21,7 @@ setup: .venv/.ready
 	@touch $@
 
 servers:
-	@missing=; for tool in mosquitto influxd nginx; do \
+	@missing=; for tool in mosquitto influxd nginx socat; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 	  $(SUDO) apt-get update -qq && \

@@ -1,6 +1,7 @@
 """Which kinds of bus and which profiles there are, and the driver for a bus with its meters.
 
-A new kind of bus is one more settings class in ``BusSettings`` and one more line in ``make_driver``.
+A new kind of bus is one more settings class in ``BusSettings``; what opens it is chosen in ``make_driver`` or, for
+Modbus, in ``make_link``.
 """
 
 from __future__ import annotations

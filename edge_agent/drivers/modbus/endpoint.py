@@ -41,9 +41,10 @@ def _unreadable(settings: ModbusTlsSettings, error: Exception) -> str:
 
 async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContext | None) -> Stream | ReadFailure:
     loop = asyncio.get_running_loop()
+    why = _why_lost if context is None else _why_lost_in_tls
     try:
         async with asyncio.timeout(timeout_s):
-            _, stream = await loop.create_connection(lambda: Stream(_why_lost), host, port, ssl=context)
+            _, stream = await loop.create_connection(lambda: Stream(why), host, port, ssl=context)
     except OSError as error:
         return _why_not(error, host, port, tls=context is not None)
     return stream
@@ -65,7 +66,14 @@ def _why_not(error: OSError, host: str, port: int, *, tls: bool) -> ReadFailure:
     return ReadFailure(Reason.UNREACHABLE, place)
 
 
-def _why_lost(error: Exception | None) -> ReadFailure:
-    if isinstance(error, ssl.SSLError):  # with TLS 1.3 a refusal of our certificate only shows now
-        return ReadFailure(Reason.TLS_REFUSED, error.reason or str(error))
+def _why_lost(_: Stream, error: Exception | None) -> ReadFailure:
     return ReadFailure(Reason.LINK_LOST, "" if error is None else str(error))
+
+
+def _why_lost_in_tls(stream: Stream, error: Exception | None) -> ReadFailure:
+    """With TLS 1.3 an endpoint that refuses our certificate says so, or just hangs up, after the handshake."""
+    if isinstance(error, ssl.SSLError):
+        return ReadFailure(Reason.TLS_REFUSED, error.reason or str(error))
+    if not stream.heard:
+        return ReadFailure(Reason.TLS_REFUSED, "closed before the first answer; is our certificate known there?")
+    return _why_lost(stream, error)

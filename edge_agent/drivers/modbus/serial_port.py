@@ -23,7 +23,7 @@ _REASONS: Final = {
 async def open_port(settings: ModbusRtuSettings) -> Stream | ReadFailure:
     """The port, at the line's speed."""
     device = str(settings.device)
-    stream = Stream(lambda _: ReadFailure(Reason.UNPLUGGED, device))
+    stream = Stream(lambda *_: ReadFailure(Reason.UNPLUGGED, device))
     try:
         SerialPort(stream, device, settings.baudrate, _PARITY[settings.parity], settings.stop_bits)
     except (OSError, ValueError) as error:

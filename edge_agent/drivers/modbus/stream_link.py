@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from edge_agent.drivers.driver import ReadFailure, Reason
@@ -14,7 +14,7 @@ from edge_agent.drivers.modbus.stream import Stream
 Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 
 
-class StreamLink:
+class StreamLink(ABC):
     """One bus over one stream; every ``connect`` takes a fresh one."""
 
     def __init__(self, settings: ModbusBusSettings, opening: Opening) -> None:
