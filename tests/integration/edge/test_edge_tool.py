@@ -166,6 +166,14 @@ async def test_a_first_file_that_would_be_wrong_is_not_written(tmp_path: Path):
     assert files_in(tmp_path) == []
 
 
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
+    out = tmp_path / "none" / "gateway.yaml"
+    code, _, complaint = await tool("init", "--bus", "10.0.0.5", "--meter", "1=chint_dtsu666", "-y", "-o", str(out))
+
+    assert code == 2
+    assert f"{out} cannot be written" in complaint
+
+
 async def test_no_meter_no_file(tmp_path: Path, endpoint: ModbusScript):
     endpoint.units = {1: silent}
     code, _, complaint = await tool(
