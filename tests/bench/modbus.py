@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -142,7 +143,7 @@ async def _share_of_line_rate(reads: int) -> float:
         line = PtyLine(endpoint(), SystemClock(), Path(folder) / "line-1")
         await line.start()
         document = {"id": "b", "type": "modbus_rtu", "device": str(line.path), "baudrate": _BAUDRATE}
-        link = make_link(ModbusRtuSettings.model_validate(document | {"turnaround": "0ms"}))
+        link = make_link(ModbusRtuSettings.model_validate(document))
         assert await link.connect() is None
         await link.read(1, FUNCTION, _BLOCK)
         started_s = time.perf_counter()
@@ -152,4 +153,4 @@ async def _share_of_line_rate(reads: int) -> float:
         taken_s = time.perf_counter() - started_s
         link.close()
         await line.stop()
-    return reads * link.pace.read_s(_BLOCK.count) / taken_s
+    return reads * replace(link.pace, turnaround_s=0.0).read_s(_BLOCK.count) / taken_s
