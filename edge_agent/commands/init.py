@@ -152,8 +152,12 @@ def _schema_file() -> str:
 
 def _write(out: Path, text: str, lang: Language) -> None:
     """Check the file beside its place, then put it there whole."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=out.parent, suffix=".yaml", delete=False) as file:
-        file.write(text)
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=out.parent, suffix=".yaml", delete=False) as file:
+            file.write(text)
+    except OSError as error:
+        complain(tool_words(lang)["init cannot"].format(out, error.strerror))
+        raise typer.Exit(WRONG_CONFIG) from None
     draft = Path(file.name)
     try:
         config.load(draft, lang)
@@ -161,6 +165,6 @@ def _write(out: Path, text: str, lang: Language) -> None:
         draft.replace(out)
     except ConfigError as error:
         draft.unlink()
-        told = "\n".join(f"{out}:{problem}" for problem in error.problems)
-        complain(told)
+        for problem in error.problems:
+            complain(f"{out}:{problem}")
         raise typer.Exit(WRONG_CONFIG) from None

@@ -71,7 +71,8 @@ async def _other_orders(
         if (words, octets) == (profile.word_order, profile.byte_order):
             continue
         changed = profile.model_copy(update={"word_order": words, "byte_order": octets})
-        values = await _voltages(make_driver(bus, [meter], shelf.holding(meter.profile, changed), clock), meter.id)
+        held = ProfileShelf(held={meter.profile: changed})
+        values = await _voltages(make_driver(bus, [meter], held, clock), meter.id)
         if values is not None:
             tried[words, octets] = values
     return tried

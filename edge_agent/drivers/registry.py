@@ -6,8 +6,7 @@ Modbus, in ``make_link``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from copy import copy
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -51,10 +50,13 @@ def shipped_profiles() -> Path:
 class ProfileShelf:
     """Profiles by name; an own folder goes before the shipped one."""
 
-    def __init__(self, own: Path | None = None, lang: Language = "en") -> None:
+    def __init__(
+        self, own: Path | None = None, lang: Language = "en", held: Mapping[str, Profile] | None = None
+    ) -> None:
+        """Look what there is; ``held`` goes before all files."""
         folders = [shipped_profiles(), *([own] if own is not None else [])]
         self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-        self._read: dict[str, Profile] = {}
+        self._read = dict(held or {})
         self._lang = lang
 
     @property
@@ -72,12 +74,6 @@ class ProfileShelf:
         if name not in self._read:
             self._read[name] = load_profile(self._files[name], self._lang)
         return self._read[name]
-
-    def holding(self, name: str, profile: Profile) -> ProfileShelf:
-        """This shelf with another map under one name."""
-        other = copy(self)
-        other.__dict__["_read"] = self._read | {name: profile}
-        return other
 
 
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:

@@ -10,6 +10,7 @@ import signal
 import struct
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from modbus_script import Ask, ModbusScript, floats, refusing, silent
 
 from edge_agent.config import load
 from edge_agent.spool.spool import Spool
-from metering.round import Column, Origin, Round, pack
+from metering.round import Column, Origin, Quality, Round, pack
 
 SDM630 = {0x0000: 230.5, 0x0002: 231.0, 0x0004: 229.5, 0x003E: 0.95, 0x0046: 50.0, 0x0048: 1234.5}
 SDM630 |= {0x0006: 10.0, 0x0008: 10.0, 0x000A: 10.0, 0x000C: 2190.0, 0x000E: 2195.0, 0x0010: 2180.0, 0x0034: 6565.0}
@@ -165,6 +166,14 @@ async def test_a_first_file_that_would_be_wrong_is_not_written(tmp_path: Path):
     assert files_in(tmp_path) == []
 
 
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
+    out = tmp_path / "none" / "gateway.yaml"
+    code, _, complaint = await tool("init", "--bus", "10.0.0.5", "--meter", "1=chint_dtsu666", "-y", "-o", str(out))
+
+    assert code == 2
+    assert f"{out} cannot be written" in complaint
+
+
 async def test_no_meter_no_file(tmp_path: Path, endpoint: ModbusScript):
     endpoint.units = {1: silent}
     code, _, complaint = await tool(
@@ -282,3 +291,39 @@ async def test_sixty_columns_are_enough(endpoint: ModbusScript):
     assert process.returncode == 0, shown
     assert "unit 1: " in shown
     assert "0 good; 1 something failed live; 2" in " ".join(help_text.split())
+
+
+async def test_one_profile_is_shown_with_its_registers_and_where_it_comes_from():
+    code, out, _ = await tool("profiles", "chint_dtsu666", "--lang", "en")
+    as_json = json.loads((await tool("profiles", "chint_dtsu666", "--json"))[1])
+    wrong, _, complaint = await tool("profiles", "chint_dtsu66", "--lang", "en")
+
+    assert code == 0
+    assert "  3 0x2006 voltage_l1                V     float32 × 0.1" in out
+    assert "volkszaehler/mbmd" in out
+    assert as_json["chint_dtsu666"]["registers"][0]["quantity"] == "active_energy_import"
+    assert wrong == 2
+    assert "there is no profile 'chint_dtsu66'" in complaint
+
+
+async def test_status_names_the_meter_that_gives_nothing_and_ends_with_1(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    spool = Spool.of(load(config).spool, "park-01")
+    now_ms = time.time_ns() // 1_000_000
+    dead = pack([int(Quality.NO_ANSWER)], "I")
+    spool.append(replace(a_round(now_ms), quality=dead), now_ms)
+
+    code, out, _ = await tool("status", "-c", str(config), "--lang", "en")
+    spool.close()
+
+    assert code == 1
+    assert out.splitlines()[0] == "look at: 1 of 1 meters give nothing (m1) → wattline-edge probe m1"
+    assert out.splitlines()[2].split() == ["m1", "0.0%", "never", "no_answer"]
+
+
+async def test_the_schemas_are_written_where_one_wants_them(tmp_path: Path):
+    code, out, _ = await tool("schema", "--out", str(tmp_path))
+
+    assert code == 0
+    assert files_in(tmp_path) == ["gateway.schema.json", "profile.schema.json"]
+    assert len(out.splitlines()) == 2
