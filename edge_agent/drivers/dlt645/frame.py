@@ -30,7 +30,7 @@ BROADCAST: Final = "9" * 12
 
 ADDRESS_DIGITS: Final = 12
 LONGEST_DATA: Final = 200
-"""Most octets of data in an answer to a read (5.2.5)."""
+"""Most octets of data in an answer to a read (5.2.4)."""
 
 FRAME_OCTETS: Final = 12
 """Octets of a frame without data and without FE."""

@@ -113,7 +113,7 @@ def test_nothing_that_writes_has_octets(control: int):
 
 @pytest.mark.parametrize("address", ["", "1234", "00000000016G", "0000000001611"])
 def test_an_address_has_twelve_digits(address: str):
-    with pytest.raises(FrameError, match="twelve|12 digits"):
+    with pytest.raises(FrameError, match="12 digits"):
         read_question(address, "02010100").octets  # noqa: B018 - the property raises
 
 
