@@ -3,8 +3,8 @@
     dlt645_serial  a serial port of this gateway
     dlt645_tcp     a serial server that passes the characters of its line on as they are
 
-The standard line has 2400 Bd, 8E1. ``timeout`` is for the begin of an answer, which a meter owes within 500 ms; the time
-its characters take comes on top.
+The standard line has 2400 Bd, 8E1. ``timeout`` is for the begin of an answer, which a meter owes within 500 ms; the
+time its characters take comes on top.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ its tariffs (01 尖, 02 峰, 03 平, 04 谷 by custom). FF there asks for the wh
 The highest bit of a series that may be negative is its sign. FF throughout means that there is no value; a digit that
 is none, or a value that ends in the middle, is dropped and never bent.
 
-The table holds what has a quantity of ours. Units of the standard are ours: V, A, kW, kvar, kVA, kWh, kvarh, Hz. 组合无功
-(0003, 0004) is left out: which quadrants it adds up is set in the meter.
+The table holds what has a quantity of ours. Units of the standard are ours: V, A, kW, kvar, kVA, kWh, kvarh, Hz.
+组合无功 (0003, 0004) is left out: which quadrants it adds up is set in the meter.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from typing import Final
 from edge_agent.drivers.dlt645.answer_order import AnswerOrder, Asked, Verdict
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings, Dlt645SerialSettings
 from edge_agent.drivers.dlt645.frame import (
-    FRAME_OCTETS,
     PREAMBLE,
     READ,
     READ_FOLLOW_ON,
@@ -139,7 +138,6 @@ class Dlt645Link:
         begin_s = self._asked_s + self.pace.question_s + self._settings.timeout
         end_s = begin_s + self.pace.longest_answer_s
         wanted = 1
-        noise = False
         while await stream.wait(wanted, end_s if stream.octets else begin_s):
             while (frame := next_frame(stream.octets)) is not None:
                 match self._order.heard(frame, loop.time()):
@@ -150,13 +148,12 @@ class Dlt645Link:
                         return ReadFailure(Reason.EXCEPTION, f"error word {code:02X}H from {where}", code)
                     case Verdict.ECHO:
                         self.echoes_total += 1
-            noise = noise or len(stream.octets) > FRAME_OCTETS
             wanted = len(stream.octets) + 1
         if not stream.open:
             return stream.failure or ReadFailure(Reason.LINK_LOST, "closed under the request")
         if self._order.doubted:
             return ReadFailure(Reason.GARBLED, f"a refusal, perhaps of an earlier question, from {where}")
-        return ReadFailure(Reason.NOISE if noise or stream.octets else Reason.SILENT, where)
+        return ReadFailure(Reason.NOISE if stream.octets else Reason.SILENT, where)
 
 
 def make_link(settings: Dlt645BusSettings) -> Dlt645Link:
