@@ -93,7 +93,9 @@ async def test_a_meter_that_lacks_values_costs_no_useless_request_twice():
 
 async def test_transformers_are_reckoned_in_and_bounds_are_those_of_the_terminals():
     profile = load_profile(shipped_profiles() / "dlt645_three_phase.yaml")
-    line = AnswerLine({"02010100": bytes.fromhex("0110"), "02020100": bytes.fromhex("000100"), "00010000": b"\x01\0\0\0"})
+    line = AnswerLine(
+        {"02010100": bytes.fromhex("0110"), "02020100": bytes.fromhex("000100"), "00010000": b"\x01\0\0\0"}
+    )
     driver = Dlt645Driver(line, {"m": Dlt645Meter("000000000001", profile, ct_ratio=40, pt_ratio=100)}, NOW)
 
     reading = await driver.read("m", frozenset({"voltage_l1", "current_l1", "active_energy_import"}))
