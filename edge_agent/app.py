@@ -13,8 +13,7 @@ from typing import Any, Final
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
 from edge_agent.drivers.driver import Driver
-from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import AnyProfile, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
@@ -56,7 +55,7 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings, profile: Profile) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: AnyProfile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
     rolls_at = {one.quantity: one.rollover * ratio for of_map in profile.maps for one in of_map if one.rollover}

@@ -10,8 +10,9 @@ from typing import Final
 
 from pydantic import Field
 
+from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, fits, key_of_address, make_driver
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
@@ -22,6 +23,7 @@ from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
 
+_PORTS: Final = (ModbusRtuSettings, Dlt645SerialSettings)
 _SPEEDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
 _NEAR_SHARE: Final = 0.05  # receivers stand 2 to 5 % of error, so nothing so near is another speed
 
@@ -83,11 +85,9 @@ def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
 
 def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     buses = loaded.value.buses
-    places = [
-        str(bus.device.resolve()) if isinstance(bus, ModbusRtuSettings) else f"{bus.host}:{bus.port}" for bus in buses
-    ]
+    places = [str(bus.device.resolve()) if isinstance(bus, _PORTS) else f"{bus.host}:{bus.port}" for bus in buses]
     for i, place in _repeated(places):
-        key = "device" if isinstance(buses[i], ModbusRtuSettings) else "host"
+        key = "device" if isinstance(buses[i], _PORTS) else "host"
         yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
     for i, bus in enumerate(buses):
         for key in ("ca_file", "certificate_file", "key_file"):
@@ -99,7 +99,7 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
             yield loaded.problem(("buses", i, "baudrate"), say["unusual speed"].format(speed, meant))
     lines = {bus.id for bus in buses if bus.on_a_line}
     for i, meter in enumerate(loaded.value.meters):
-        if meter.bus in lines and meter.unit > HIGHEST_LINE_UNIT:
+        if meter.bus in lines and (meter.unit or 0) > HIGHEST_LINE_UNIT:
             yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
 
 
@@ -124,14 +124,37 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
-            shelf.profile(meter.profile)
+            profile = shelf.profile(meter.profile)
         except ConfigError as error:
             yield loaded.problem(here, say["broken profile"].format(error))
-    places = [f"{meter.bus}/{meter.unit}" for meter in settings.meters]
+            continue
+        bus = next((one for one in settings.buses if one.id == meter.bus), None)
+        if bus is not None and not fits(bus, profile):
+            yield loaded.problem(here, say["other protocol"].format(meter.profile, bus.id, bus.type))
+    yield from _addresses(loaded, say)
+
+
+def _addresses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+    """Whom to ask on a bus: every meter by the key of its protocol, and each by its own."""
+    settings = loaded.value
+    keys = {bus.id: key_of_address(bus) for bus in settings.buses}
+    places = []
+    for i, meter in enumerate(settings.meters):
+        key = keys.get(meter.bus, "unit")
+        asked = getattr(meter, key)
+        places.append(f"{meter.bus}/{i if asked is None else asked}/{asked is None}")
+        if meter.bus not in keys:
+            continue
+        other = "address" if key == "unit" else "unit"
+        if getattr(meter, other) is not None:
+            yield loaded.problem(("meters", i, other), say[f"no {other}"].format(meter.bus))
+        elif asked is None and loaded.in_file(("meters", i, key)) not in loaded.cut:
+            yield loaded.problem(("meters", i, key), say[f"{key} missing"].format(meter.bus))
     for i, _ in _repeated(places):
         meter = settings.meters[i]
         first = settings.meters[places.index(places[i])].id
-        yield loaded.problem(("meters", i, "unit"), say["unit twice"].format(meter.unit, meter.bus, first))
+        key = keys.get(meter.bus, "unit")
+        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(getattr(meter, key), meter.bus, first))
 
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
@@ -168,7 +191,8 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     """Lines that would need more than all of their time; only once everything they read is known."""
     settings = loaded.value
-    sound = {bus.id for bus in settings.buses} >= {meter.bus for meter in settings.meters}
+    buses = {bus.id: bus for bus in settings.buses}
+    sound = all(_readable(meter, buses.get(meter.bus), shelf) for meter in settings.meters)
     if not sound or not _offered(settings.meters, shelf):
         return
     for i, bus in enumerate(settings.buses):
@@ -177,6 +201,14 @@ def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words
         share = sum(load.share for load in loads_of(settings.groups, meters, {bus.id: driver})[bus.id])
         if share > 1:
             yield loaded.problem(("buses", i), say["overloaded"].format(bus.id, share, bus.speed))
+
+
+def _readable(meter: MeterSettings, bus: BusSettings | None, shelf: ProfileShelf) -> bool:
+    """Whether everything is known that a driver needs to ask the meter."""
+    try:
+        return bus is not None and getattr(meter, key_of_address(bus)) and fits(bus, shelf.profile(meter.profile))
+    except (KeyError, ConfigError):
+        return False
 
 
 def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:

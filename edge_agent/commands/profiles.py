@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edge_agent.commands.options import WRONG_CONFIG, Json, Lang, complain, print_json
-from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import ProfileShelf
+from edge_agent.drivers.dlt645.profile import Dlt645Profile
+from edge_agent.drivers.registry import AnyProfile, ProfileShelf
 from edge_agent.words import Words, words
 from metering.quantity import QUANTITIES
 from metering.settings import Language, language
@@ -38,7 +38,7 @@ def profiles(
             _print_registers(profile, say)
 
 
-def _print_head(name: str, profile: Profile, say: Words, lang: Language) -> None:
+def _print_head(name: str, profile: AnyProfile, say: Words, lang: Language) -> None:
     checked = say["checked on hardware"] if profile.checked_on_hardware else say["not checked"]
     typer.echo(f"{name}: {profile.manufacturer} {profile.model} ({checked})")
     typer.echo(f"  {profile.source}")
@@ -46,7 +46,12 @@ def _print_head(name: str, profile: Profile, say: Words, lang: Language) -> None
         typer.echo(f"  {profile.note.zh if lang == 'zh' else profile.note.en}")
 
 
-def _print_registers(profile: Profile, say: Words) -> None:
+def _print_registers(profile: AnyProfile, say: Words) -> None:
+    if isinstance(profile, Dlt645Profile):
+        for value in profile.values:
+            typer.echo(f"  {value.identifier} {value.quantity:25} {QUANTITIES[value.quantity].unit}".rstrip())
+        typer.echo(f"  {say['identifiers legend']}")
+        return
     for one in profile.maps:
         for register in sorted(one, key=lambda register: register.address):
             place = f"{profile.function_of(register)} {register.address:#06x}"

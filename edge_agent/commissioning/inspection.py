@@ -10,6 +10,7 @@ from typing import Final, get_args
 from edge_agent.commissioning.sanity import Finding, Plate, Values, better_order, credible, fallen, suspicions
 from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import Driver, Reading
+from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.modbus.registers import Order
 from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
 from edge_agent.survey import Answer, ask
@@ -65,6 +66,8 @@ async def _other_orders(
 ) -> dict[tuple[str, str], Values]:
     """The voltages of one meter as they read in every other word and byte order."""
     profile = shelf.profile(meter.profile)
+    if not isinstance(profile, Profile):
+        return {}  # packed digits have one order
     bus = next(one for one in settings.buses if one.id == meter.bus)
     tried: dict[tuple[str, str], Values] = {}
     for words, octets in _ORDERS:

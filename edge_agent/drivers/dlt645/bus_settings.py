@@ -42,6 +42,11 @@ class _Line(Settings):
         return LinePace(bits / self.baudrate, self.turnaround)
 
     @property
+    def on_a_line(self) -> bool:
+        """Whether the meters hang on a serial line."""
+        return True
+
+    @property
     def speed(self) -> str:
         """What limits the bus, for people."""
         return f"{self.baudrate} Bd"

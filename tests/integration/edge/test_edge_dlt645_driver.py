@@ -1,4 +1,4 @@
-"""The driver on simulated DL/T 645 meters, whose frames and tables are their own: values, clock, freezes, events, lateness."""
+"""The driver on simulated DL/T 645 meters, whose frames and tables are their own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def driver_for(settings, of: Dlt645Profile | None = None, clock=None) -> Dlt645D
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_meter_says_the_same_as_a_modbus_meter_that_measures_the_same(kind: str, tmp_path: Path):
-    modbus = driver_on(ImageLine(image=EASTRON_SDM630, physics=READING), ProfileShelf().profile("eastron_sdm630"))
+    modbus = driver_on(ImageLine(image=EASTRON_SDM630, physics=READING), ProfileShelf().register_map("eastron_sdm630"))
     other = await modbus.read("m", modbus.offers("m"))
     async with served(kind, endpoint(), tmp_path, **FAST) as (settings, _):
         driver = driver_for(settings)
