@@ -10,9 +10,9 @@ from typing import Final
 
 from pydantic import Field
 
-from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings
+from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings, Dlt645SerialSettings
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, fits, key_of_address, make_driver
+from edge_agent.drivers.registry import BusSettings, Dlt645MeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
@@ -69,6 +69,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
     yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
+    yield from _addresses(loaded, say)
     yield from _groups(loaded, shelf, say)
     yield from _overloaded(loaded, shelf, say)
 
@@ -97,10 +98,6 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
         speed = getattr(bus, "baudrate", None)
         if (meant := _near_miss(speed)) is not None:
             yield loaded.problem(("buses", i, "baudrate"), say["unusual speed"].format(speed, meant))
-    lines = {bus.id for bus in buses if bus.on_a_line}
-    for i, meter in enumerate(loaded.value.meters):
-        if meter.bus in lines and (meter.unit or 0) > HIGHEST_LINE_UNIT:
-            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
 
 
 def _near_miss(baudrate: int | None) -> int | None:
@@ -119,42 +116,40 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in shelf.names:
-            hint = _hint(meter.profile, shelf.names, say)
+        if meter.profile not in (names := shelf.names_for(meter)):
+            hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
-            profile = shelf.profile(meter.profile)
+            shelf.of(meter)
         except ConfigError as error:
             yield loaded.problem(here, say["broken profile"].format(error))
-            continue
-        bus = next((one for one in settings.buses if one.id == meter.bus), None)
-        if bus is not None and not fits(bus, profile):
-            yield loaded.problem(here, say["other protocol"].format(meter.profile, bus.id, bus.type))
-    yield from _addresses(loaded, say)
 
 
 def _addresses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
-    """Whom to ask on a bus: every meter by the key of its protocol, and each by its own."""
-    settings = loaded.value
-    keys = {bus.id: key_of_address(bus) for bus in settings.buses}
-    places = []
-    for i, meter in enumerate(settings.meters):
-        key = keys.get(meter.bus, "unit")
-        asked = getattr(meter, key)
-        places.append(f"{meter.bus}/{i if asked is None else asked}/{asked is None}")
-        if meter.bus not in keys:
+    """Every meter has one address of the kind of its bus, and no other meter has it."""
+    buses = {bus.id: bus for bus in loaded.value.buses}
+    meters = loaded.value.meters
+    for i, meter in enumerate(meters):
+        if (bus := buses.get(meter.bus)) is None:
             continue
-        other = "address" if key == "unit" else "unit"
-        if getattr(meter, other) is not None:
-            yield loaded.problem(("meters", i, other), say[f"no {other}"].format(meter.bus))
-        elif asked is None and loaded.in_file(("meters", i, key)) not in loaded.cut:
-            yield loaded.problem(("meters", i, key), say[f"{key} missing"].format(meter.bus))
-    for i, _ in _repeated(places):
-        meter = settings.meters[i]
-        first = settings.meters[places.index(places[i])].id
-        key = keys.get(meter.bus, "unit")
-        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(getattr(meter, key), meter.bus, first))
+        if isinstance(meter, Dlt645MeterSettings):
+            if not isinstance(bus, Dlt645BusSettings):
+                yield loaded.problem(("meters", i, "address"), say["dlt645 on modbus"].format(bus.type))
+        elif isinstance(bus, Dlt645BusSettings):
+            yield loaded.problem(("meters", i, "unit"), say["unit on dlt645"].format(bus.type))
+        elif bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
+            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
+    places = [(meter.bus, *_address(meter)) for meter in meters]
+    for i, _ in _repeated([str(place) for place in places]):
+        bus_id, key, address = places[i]
+        first = meters[places.index(places[i])].id
+        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(address, bus_id, first))
+
+
+def _address(meter: MeterSettings) -> tuple[str, str]:
+    """By which key of its own a meter is asked, and what stands there."""
+    return ("address", meter.address) if isinstance(meter, Dlt645MeterSettings) else ("unit", str(meter.unit))
 
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
@@ -191,8 +186,8 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     """Lines that would need more than all of their time; only once everything they read is known."""
     settings = loaded.value
-    buses = {bus.id: bus for bus in settings.buses}
-    sound = all(_readable(meter, buses.get(meter.bus), shelf) for meter in settings.meters)
+    dlt645 = {bus.id: isinstance(bus, Dlt645BusSettings) for bus in settings.buses}
+    sound = all(dlt645.get(meter.bus) is isinstance(meter, Dlt645MeterSettings) for meter in settings.meters)
     if not sound or not _offered(settings.meters, shelf):
         return
     for i, bus in enumerate(settings.buses):
@@ -203,20 +198,12 @@ def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words
             yield loaded.problem(("buses", i), say["overloaded"].format(bus.id, share, bus.speed))
 
 
-def _readable(meter: MeterSettings, bus: BusSettings | None, shelf: ProfileShelf) -> bool:
-    """Whether everything is known that a driver needs to ask the meter."""
-    try:
-        return bus is not None and getattr(meter, key_of_address(bus)) and fits(bus, shelf.profile(meter.profile))
-    except (KeyError, ConfigError):
-        return False
-
-
 def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:
     """Every quantity of every usable profile; empty if a profile is missing or wrong, which is said elsewhere."""
     offered: set[str] = set()
-    for name in {meter.profile for meter in meters}:
+    for meter in {(meter.profile, type(meter)): meter for meter in meters}.values():
         try:
-            offered |= shelf.profile(name).quantities
+            offered |= shelf.of(meter).quantities
         except (KeyError, ConfigError):
             return set()
     return offered

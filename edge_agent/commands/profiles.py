@@ -9,7 +9,8 @@ import typer
 
 from edge_agent.commands.options import WRONG_CONFIG, Json, Lang, complain, print_json
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
-from edge_agent.drivers.registry import AnyProfile, ProfileShelf
+from edge_agent.drivers.modbus.profile import Profile
+from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.words import Words, words
 from metering.quantity import QUANTITIES
 from metering.settings import Language, language
@@ -25,10 +26,12 @@ def profiles(
     spoken = language(lang)
     say = words(spoken)
     shelf = ProfileShelf(own, spoken)
-    if name is not None and name not in shelf.names:
-        complain(say["no such profile"].format(name) + say["known"].format(", ".join(shelf.names)))
+    names = [*shelf.names, *shelf.dlt645_names]
+    if name is not None and name not in names:
+        complain(say["no such profile"].format(name) + say["known"].format(", ".join(names)))
         raise typer.Exit(WRONG_CONFIG)
-    found = {one: shelf.profile(one) for one in shelf.names if name in (None, one)}
+    found: dict[str, Profile | Dlt645Profile] = {one: shelf.profile(one) for one in shelf.names if name in (None, one)}
+    found |= {one: shelf.dlt645_profile(one) for one in shelf.dlt645_names if name in (None, one)}
     if json_wanted:
         print_json({one: profile.model_dump(mode="json") for one, profile in found.items()})
         return
@@ -38,7 +41,7 @@ def profiles(
             _print_registers(profile, say)
 
 
-def _print_head(name: str, profile: AnyProfile, say: Words, lang: Language) -> None:
+def _print_head(name: str, profile: Profile | Dlt645Profile, say: Words, lang: Language) -> None:
     checked = say["checked on hardware"] if profile.checked_on_hardware else say["not checked"]
     typer.echo(f"{name}: {profile.manufacturer} {profile.model} ({checked})")
     typer.echo(f"  {profile.source}")
@@ -46,7 +49,7 @@ def _print_head(name: str, profile: AnyProfile, say: Words, lang: Language) -> N
         typer.echo(f"  {profile.note.zh if lang == 'zh' else profile.note.en}")
 
 
-def _print_registers(profile: AnyProfile, say: Words) -> None:
+def _print_registers(profile: Profile | Dlt645Profile, say: Words) -> None:
     if isinstance(profile, Dlt645Profile):
         for value in profile.values:
             typer.echo(f"  {value.identifier} {value.quantity:25} {QUANTITIES[value.quantity].unit}".rstrip())

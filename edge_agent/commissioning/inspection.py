@@ -10,9 +10,8 @@ from typing import Final, get_args
 from edge_agent.commissioning.sanity import Finding, Plate, Values, better_order, credible, fallen, suspicions
 from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import Driver, Reading
-from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.modbus.registers import Order
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import Dlt645MeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.survey import Answer, ask
 from metering.clock import Clock
 
@@ -56,7 +55,7 @@ async def inspect(settings: GatewaySettings, clock: Clock) -> list[Inspected]:
 
 def plate_of(meter: MeterSettings, shelf: ProfileShelf) -> Plate:
     """What the file and the profile say about a meter."""
-    profile = shelf.profile(meter.profile)
+    profile = shelf.of(meter)
     rated = meter.maximum_current_a or (profile.rating.maximum_current_a if profile.rating else None)
     return Plate(meter.ct_ratio, meter.pt_ratio, rated, profile.displays == "primary")
 
@@ -65,9 +64,9 @@ async def _other_orders(
     settings: GatewaySettings, meter: MeterSettings, shelf: ProfileShelf, clock: Clock
 ) -> dict[tuple[str, str], Values]:
     """The voltages of one meter as they read in every other word and byte order."""
-    profile = shelf.profile(meter.profile)
-    if not isinstance(profile, Profile):
+    if isinstance(meter, Dlt645MeterSettings):
         return {}  # packed digits have one order
+    profile = shelf.profile(meter.profile)
     bus = next(one for one in settings.buses if one.id == meter.bus)
     tried: dict[tuple[str, str], Values] = {}
     for words, octets in _ORDERS:

@@ -104,7 +104,7 @@ class Scan:
 
     def _profiles(self) -> Iterator[tuple[str, Profile]]:
         """Maps that can identify themselves first."""
-        named = [(name, self.shelf.register_map(name)) for name in self.shelf.register_maps]
+        named = [(name, self.shelf.profile(name)) for name in self.shelf.names]
         yield from sorted(named, key=lambda one: (not one[1].identity, one[0]))
 
 

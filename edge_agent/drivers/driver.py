@@ -150,7 +150,7 @@ class LoggedEvent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class EventLog:
+class NewEvents:
     """What a meter has logged since it was asked last."""
 
     events: tuple[LoggedEvent, ...]  # by time
@@ -158,9 +158,9 @@ class EventLog:
     missed: dict[str, int]  # by kind: records that the meter has overwritten already
 
 
-class LogsEvents(Protocol):
+class CountsEvents(Protocol):
     """A driver whose meters keep a log of events."""
 
-    async def read_events(self, meter: str, counts: Mapping[str, int]) -> EventLog | ReadFailure:
+    async def read_events(self, meter: str, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
         """What was logged since ``counts``, which the last answer gave; empty: all that the meter still has."""
         ...

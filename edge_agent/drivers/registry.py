@@ -1,58 +1,59 @@
 """Which kinds of bus and which profiles there are, and the driver for a bus with its meters.
 
 A new kind of bus is one more settings class in ``BusSettings``; what opens it is chosen in ``make_driver`` or in the
-``make_link`` of its protocol. A profile says with its key ``protocol`` what its meter speaks; without one it is Modbus.
+``make_link`` of its protocol. Which kind a meter is of, its keys tell: ``unit`` is Modbus, ``address`` DL/T 645.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings, Dlt645SerialSettings, Dlt645TcpSettings
+from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
-from edge_agent.drivers.dlt645.frame import ADDRESS_DIGITS
-from edge_agent.drivers.dlt645.link import make_link as make_dlt645_link
-from edge_agent.drivers.dlt645.profile import Dlt645Profile
-from edge_agent.drivers.dlt645.profile import load_profile as load_dlt645_profile
+from edge_agent.drivers.dlt645.link import make_dlt645_link
+from edge_agent.drivers.dlt645.profile import Dlt645Profile, load_dlt645_profile
 from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.meter_settings import MeterOnBus
 from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
 from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
-from metering.settings import Identifier, Language, Ratio, Settings
+from metering.settings import Language
 
 BusSettings = Annotated[ModbusBusSettings | Dlt645BusSettings, Field(discriminator="type")]
-AnyProfile = Profile | Dlt645Profile
 
 _HERE = Path(__file__).resolve().parent
-_DLT645: Final = re.compile(r"^protocol:\s*[\"']?dlt645\b", re.MULTILINE)
 
 
-class MeterSettings(Settings):
-    """One meter on one bus."""
+class ModbusMeterSettings(MeterOnBus):
+    """One meter on a Modbus bus."""
 
-    id: Identifier = Field(description="Name of the meter, unique in the whole fleet.")
-    bus: Identifier = Field(description="Name of the bus it is on.")
-    unit: int | None = Field(None, ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
-    address: str | None = Field(
-        None,
-        pattern=f"^[0-9]{{{ADDRESS_DIGITS}}}$",
-        description="DL/T 645 address, 12 digits in quotes; instead of unit.",
+    unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
+
+
+class Dlt645MeterSettings(MeterOnBus):
+    """One meter on a DL/T 645 line."""
+
+    address: str = Field(
+        pattern="^[0-9]{12}$", description="On a DL/T 645 line, in place of unit: the 12 digits of its name plate."
     )
-    profile: Identifier = Field(description="Name of its register map.")
-    maximum_current_a: float | None = Field(
-        None, gt=0, le=10_000, description="Highest current on the name plate: 60 for 5(60) A, 6 for 1.5(6) A."
-    )
-    ct_ratio: Ratio = Field(
-        1.0, gt=0, le=100_000, description="Current transformer ratio as on its plate: 200/5, or 40."
-    )
-    pt_ratio: Ratio = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio: 10000/100, or 100.")
+
+
+def _kind(meter: object) -> str:
+    """The key ``address`` tells the kinds apart."""
+    is_dlt645 = isinstance(meter, Dlt645MeterSettings) or (isinstance(meter, dict) and "address" in meter)
+    return "(dlt645)" if is_dlt645 else "(modbus)"
+
+
+MeterSettings = Annotated[
+    Annotated[ModbusMeterSettings, Tag("(modbus)")] | Annotated[Dlt645MeterSettings, Tag("(dlt645)")],
+    Discriminator(_kind),
+]
 
 
 def shipped_profiles() -> Path:
@@ -65,88 +66,76 @@ class ProfileShelf:
     """Profiles by name; an own folder goes before the shipped one."""
 
     def __init__(
-        self, own: Path | None = None, lang: Language = "en", held: Mapping[str, AnyProfile] | None = None
+        self, own: Path | None = None, lang: Language = "en", held: Mapping[str, Profile] | None = None
     ) -> None:
         """Look what there is; ``held`` goes before all files."""
         folders = [shipped_profiles(), *([own] if own is not None else [])]
         self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-        self._read: dict[str, AnyProfile] = dict(held or {})
+        self._dlt645_files = {path.stem: path for folder in folders for path in sorted(folder.glob("dlt645/*.yaml"))}
+        self._read = dict(held or {})
+        self._dlt645_read: dict[str, Dlt645Profile] = {}
         self._lang = lang
 
     @property
     def names(self) -> list[str]:
-        """Every profile there is."""
+        """Every register map there is."""
         return sorted(self._files)
 
     @property
-    def register_maps(self) -> list[str]:
-        """Those of Modbus meters."""
-        return [name for name in self.names if not _is_dlt645(self._files[name])]
+    def dlt645_names(self) -> list[str]:
+        """Every profile of DL/T 645 meters; they stand in a folder ``dlt645``."""
+        return sorted(self._dlt645_files)
 
-    def profile(self, name: str) -> AnyProfile:
-        """Read a profile once.
+    def profile(self, name: str) -> Profile:
+        """Read a register map once.
 
         Raises:
             KeyError: there is none of that name.
             ConfigError: its file is wrong.
         """
         if name not in self._read:
-            file = self._files[name]
-            load = load_dlt645_profile if _is_dlt645(file) else load_profile
-            self._read[name] = load(file, self._lang)
+            self._read[name] = load_profile(self._files[name], self._lang)
         return self._read[name]
 
-    def register_map(self, name: str) -> Profile:
-        """Read the profile of a Modbus meter once.
+    def dlt645_profile(self, name: str) -> Dlt645Profile:
+        """Read a profile of a DL/T 645 meter once.
 
         Raises:
-            KeyError: there is none of that name for Modbus.
+            KeyError: there is none of that name.
             ConfigError: its file is wrong.
         """
-        profile = self.profile(name)
-        if not isinstance(profile, Profile):
-            raise KeyError(name)
-        return profile
+        if name not in self._dlt645_read:
+            self._dlt645_read[name] = load_dlt645_profile(self._dlt645_files[name], self._lang)
+        return self._dlt645_read[name]
 
+    def names_for(self, meter: MeterSettings) -> list[str]:
+        """Every profile that a meter like this may have."""
+        return self.dlt645_names if isinstance(meter, Dlt645MeterSettings) else self.names
 
-def _is_dlt645(file: Path) -> bool:
-    """By its text alone, so that a file with mistakes is judged by the right rules."""
-    try:
-        return _DLT645.search(file.read_text(encoding="utf-8", errors="replace")) is not None
-    except OSError:
-        return False
+    def of(self, meter: MeterSettings) -> Profile | Dlt645Profile:
+        """The profile of a meter.
 
-
-def fits(bus: BusSettings, profile: AnyProfile) -> bool:
-    """Whether a meter of this profile can be on this bus."""
-    return _is_dlt645_bus(bus) == isinstance(profile, Dlt645Profile)
-
-
-def key_of_address(bus: BusSettings) -> str:
-    """Which key of a meter says whom to ask."""
-    return "address" if _is_dlt645_bus(bus) else "unit"
-
-
-def _is_dlt645_bus(bus: BusSettings) -> bool:
-    return isinstance(bus, Dlt645SerialSettings | Dlt645TcpSettings)
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        is_dlt645 = isinstance(meter, Dlt645MeterSettings)
+        return self.dlt645_profile(meter.profile) if is_dlt645 else self.profile(meter.profile)
 
 
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
-    """The driver for one bus and the meters on it.
-
-    Meters that cannot be on the bus are left out; ``config`` has refused them before.
-    """
-    here = [(meter, shelf.profile(meter.profile)) for meter in meters if meter.bus == bus.id]
-    if isinstance(bus, Dlt645SerialSettings | Dlt645TcpSettings):
+    """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
+    here = [meter for meter in meters if meter.bus == bus.id]
+    if isinstance(bus, Dlt645BusSettings):
         addressed = {
-            meter.id: Dlt645Meter(meter.address, profile, meter.ct_ratio, meter.pt_ratio)
-            for meter, profile in here
-            if meter.address is not None and isinstance(profile, Dlt645Profile)
+            meter.id: Dlt645Meter(meter.address, shelf.dlt645_profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
+            for meter in here
+            if isinstance(meter, Dlt645MeterSettings)
         }
         return Dlt645Driver(make_dlt645_link(bus), addressed, clock)
-    units = {
-        meter.id: ModbusMeter(meter.unit, profile, meter.ct_ratio, meter.pt_ratio)
-        for meter, profile in here
-        if meter.unit is not None and isinstance(profile, Profile)
+    on_bus = {
+        meter.id: ModbusMeter(meter.unit, shelf.profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
+        for meter in here
+        if isinstance(meter, ModbusMeterSettings)
     }
-    return ModbusDriver(make_link(bus), units, clock)
+    return ModbusDriver(make_link(bus), on_bus, clock)

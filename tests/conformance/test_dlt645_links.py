@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.drivers.dlt645.data import decode, taken_apart
-from edge_agent.drivers.dlt645.link import Dlt645Link, make_link
+from edge_agent.drivers.dlt645.link import Dlt645Link, make_dlt645_link
 from edge_agent.drivers.driver import ReadFailure, Reason
 from simulators.faults import Fault
 from simulators.rtu_tcp_server import RtuTcpServer
@@ -56,7 +56,7 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[C
     behind = endpoint(log={0x03300D: [LONG]})
     settings = {"timeout": f"{TIMEOUT_S * 1000:g}ms", "quiet": "60ms"}
     async with served(request.param, behind, tmp_path, **settings) as (bus_settings, server):
-        link = make_link(bus_settings)
+        link = make_dlt645_link(bus_settings)
         yield Connected(request.param, link, server)
         link.close()
     await asyncio.sleep(0.01)

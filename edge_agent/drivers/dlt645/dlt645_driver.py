@@ -18,8 +18,8 @@ from edge_agent.drivers.dlt645.moment import clock_of
 from edge_agent.drivers.dlt645.pace import LinePace
 from edge_agent.drivers.dlt645.profile import CLOCK_OFFSET, Dlt645Profile
 from edge_agent.drivers.dlt645.read_plan import Refusals, identifiers_for
-from edge_agent.drivers.driver import GOOD, Cost, EventLog, Freeze, ReadFailure, Reading, Reason
-from edge_agent.drivers.modbus.registers import transformer_ratio
+from edge_agent.drivers.driver import GOOD, Cost, Freeze, NewEvents, ReadFailure, Reading, Reason
+from edge_agent.drivers.transformers import transformer_ratio
 from metering.clock import Clock
 from metering.quantity import QUANTITIES
 from metering.round import LARGEST, Quality
@@ -200,7 +200,7 @@ class Dlt645Driver:
         """The newest so many freezes, oldest first; none if the profile has none."""
         return await self._memory(meter).freezes(newest)
 
-    async def read_events(self, meter: str, counts: Mapping[str, int]) -> EventLog | ReadFailure:
+    async def read_events(self, meter: str, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
         """What was logged since ``counts``; empty: all that the meter still has."""
         return await self._memory(meter).events(counts)
 

@@ -156,7 +156,7 @@ class Dlt645Link:
         return ReadFailure(Reason.NOISE if stream.octets else Reason.SILENT, where)
 
 
-def make_link(settings: Dlt645BusSettings) -> Dlt645Link:
+def make_dlt645_link(settings: Dlt645BusSettings) -> Dlt645Link:
     """A link for the bus; it opens nothing before ``connect``."""
     if isinstance(settings, Dlt645SerialSettings):
         return Dlt645Link(settings, partial(open_port, settings))

@@ -15,7 +15,7 @@ from edge_agent.drivers.dlt645.event_records import MOST_RECORDS, RECORD_LISTS, 
 from edge_agent.drivers.dlt645.frame import ErrorWord
 from edge_agent.drivers.dlt645.moment import to_the_minute
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
-from edge_agent.drivers.driver import EventLog, Freeze, LoggedEvent, ReadFailure, Reason
+from edge_agent.drivers.driver import Freeze, LoggedEvent, NewEvents, ReadFailure, Reason
 
 MOST_FREEZES: Final = {"timed": 12, "daily": 62}
 """How many freezes a meter keeps: table A.6 (05 00 xx 01 … 0C); daily ones (05 06) by the supplements."""
@@ -80,7 +80,7 @@ class MeterMemory:
             return None if _missing(data) else data
         return to_the_minute(data, self._profile.zone)
 
-    async def events(self, counts: Mapping[str, int]) -> EventLog | ReadFailure:
+    async def events(self, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
         """What was logged since ``counts``; a kind that the meter does not keep is left out."""
         events: list[LoggedEvent] = []
         now: dict[str, int] = {}
@@ -96,7 +96,7 @@ class MeterMemory:
             events += new
             if lost:
                 missed[name] = lost
-        return EventLog(tuple(sorted(events)), now, missed)
+        return NewEvents(tuple(sorted(events)), now, missed)
 
     async def _records(self, of: RecordList, before: int | None) -> tuple[int, int, list[LoggedEvent]] | ReadFailure:
         """Count now, records overwritten unread, and what the new ones say. A count that fell was cleared."""

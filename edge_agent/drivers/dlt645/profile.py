@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from edge_agent.drivers.dlt645.profile_mistakes import mistakes
-from edge_agent.drivers.modbus.profile import Note, Rating, Source
+from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.words import words
 from metering.settings import Language, Settings, load_file
 
@@ -42,21 +42,9 @@ class ProfileValue(Settings):
     rollover: float | None = Field(None, gt=0, description="Count at which an energy register starts anew, kWh, kvarh.")
 
 
-class Dlt645Profile(Settings):
+class Dlt645Profile(MeterModel):
     """What one kind of DL/T 645 meter has."""
 
-    protocol: Literal["dlt645"] = Field(description="What the meter speaks.")
-    manufacturer: str = Field(description="Who makes the meter, or the standard.")
-    model: str = Field(description="What the maker calls it.")
-    source: Source = Field(description="Where the map was taken from.")
-    checked_on_hardware: bool = Field(description="Whether someone compared it with the meter's display.")
-    note: Note | None = Field(None, description="What a technician must know.")
-    displays: Literal["primary", "terminals"] | None = Field(
-        None,
-        description="Whether the registers count on the primary side already (ct_ratio and pt_ratio stay 1), or at the "
-        "meter's terminals; absent: a meter without transformers, or not known.",
-    )
-    rating: Rating | None = Field(None, description="What the meter's terminals can carry.")
     values: tuple[ProfileValue, ...] = Field((), max_length=64, description="The map.")
     blocks: tuple[Identifier, ...] = Field((), max_length=32, description="Blocks that the meter answers.")
     clock: bool = Field(True, description="Whether the meter has a clock to be compared with ours.")
@@ -72,9 +60,9 @@ class Dlt645Profile(Settings):
         return ZoneInfo(self.timezone)
 
     @property
-    def maps(self) -> tuple[tuple[ProfileValue, ...], ...]:
-        """Every map the meter may turn out to have: one."""
-        return (self.values,)
+    def rollovers(self) -> dict[str, float]:
+        """Count at which a register starts anew, by quantity, at the meter's terminals."""
+        return {one.quantity: one.rollover for one in self.values if one.rollover}
 
     @cached_property
     def quantities(self) -> frozenset[str]:
@@ -82,7 +70,7 @@ class Dlt645Profile(Settings):
         return frozenset(one.quantity for one in self.values) | frozenset({CLOCK_OFFSET} if self.clock else ())
 
 
-def load_profile(path: Path, lang: Language = "en") -> Dlt645Profile:
+def load_dlt645_profile(path: Path, lang: Language = "en") -> Dlt645Profile:
     """Read one profile.
 
     Raises:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
-from edge_agent.drivers.dlt645.link import make_link
-from edge_agent.drivers.dlt645.profile import Dlt645Profile, load_profile
-from edge_agent.drivers.driver import EventLog, ReadFailure, Reading, Reason
+from edge_agent.drivers.dlt645.link import make_dlt645_link
+from edge_agent.drivers.dlt645.profile import Dlt645Profile, load_dlt645_profile
+from edge_agent.drivers.driver import NewEvents, ReadFailure, Reading, Reason
 from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
 from metering.clock import SystemClock
 from metering.meter_event import MeterEvent
@@ -31,17 +31,17 @@ FAST = {"timeout": f"{TIMEOUT_S * 1000:g}ms", "quiet": "40ms"}
 
 
 def profile(name: str = "dlt645_three_phase", **changes: object) -> Dlt645Profile:
-    return load_profile(shipped_profiles() / f"{name}.yaml").model_copy(update=changes)
+    return load_dlt645_profile(shipped_profiles() / "dlt645" / f"{name}.yaml").model_copy(update=changes)
 
 
 def driver_for(settings, of: Dlt645Profile | None = None, clock=None) -> Dlt645Driver:
     meters = {f"m{unit}": Dlt645Meter(address(unit), of or profile()) for unit in (1, 2)}
-    return Dlt645Driver(make_link(settings), meters, clock or SystemClock())
+    return Dlt645Driver(make_dlt645_link(settings), meters, clock or SystemClock())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_meter_says_the_same_as_a_modbus_meter_that_measures_the_same(kind: str, tmp_path: Path):
-    modbus = driver_on(ImageLine(image=EASTRON_SDM630, physics=READING), ProfileShelf().register_map("eastron_sdm630"))
+    modbus = driver_on(ImageLine(image=EASTRON_SDM630, physics=READING), ProfileShelf().profile("eastron_sdm630"))
     other = await modbus.read("m", modbus.offers("m"))
     async with served(kind, endpoint(), tmp_path, **FAST) as (settings, _):
         driver = driver_for(settings)
@@ -171,7 +171,7 @@ async def test_what_a_meter_has_logged_is_read_once(tmp_path: Path):
         assert await driver.connect() is None
 
         first = await driver.read_events("m1", {})
-        assert isinstance(first, EventLog)
+        assert isinstance(first, NewEvents)
         nothing = await driver.read_events("m1", first.counts)
         log[0x03300D] = records
         log[0x031100] = failures * 2
@@ -184,12 +184,12 @@ async def test_what_a_meter_has_logged_is_read_once(tmp_path: Path):
     assert covers == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED]
     assert len(first.events) == 22
     assert first.missed == {}
-    assert isinstance(nothing, EventLog)
-    assert nothing == EventLog((), first.counts, {})
-    assert isinstance(second, EventLog)
+    assert isinstance(nothing, NewEvents)
+    assert nothing == NewEvents((), first.counts, {})
+    assert isinstance(second, NewEvents)
     assert [one.event for one in second.events][-1] is MeterEvent.COVER_OPENED
     assert second.missed == {"power_failures": 2}
-    assert isinstance(cleared, EventLog)
+    assert isinstance(cleared, NewEvents)
     assert cleared.counts["cover_openings"] == 2
     assert cleared.missed == {}
 
@@ -202,7 +202,7 @@ async def test_records_that_move_on_while_they_are_read_are_read_again():
 
     log = await driver.read_events("m", {})
 
-    assert isinstance(log, EventLog)
+    assert isinstance(log, NewEvents)
     assert log.counts == {"cover_openings": 2}
     assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
 

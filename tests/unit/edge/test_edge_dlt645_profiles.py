@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
-from edge_agent.drivers.dlt645.profile import load_profile
+from edge_agent.drivers.dlt645.profile import load_dlt645_profile
 from edge_agent.drivers.driver import ReadFailure, Reading
 from edge_agent.drivers.registry import shipped_profiles
 from metering.round import Quality
@@ -19,7 +19,7 @@ from tests.support.dlt645_answers import BEIJING, AnswerLine, At
 
 CASES = Path(__file__).parents[2] / "cases" / "edge" / "dlt645_profiles"
 MISTAKES = Path(__file__).parents[2] / "cases" / "edge" / "dlt645_profile_mistakes"
-PROFILES = sorted(path.stem for path in shipped_profiles().glob("dlt645_*.yaml"))
+PROFILES = sorted(path.stem for path in shipped_profiles().glob("dlt645/*.yaml"))
 NOW = At(datetime(2026, 7, 11, 10, 4, 0, tzinfo=BEIJING))
 
 
@@ -31,7 +31,7 @@ def answers(case: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
 async def test_octets_become_values_in_our_units(case: Path):
-    profile = load_profile(shipped_profiles() / f"{case.name.split('@')[0]}.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / f"{case.name.split('@')[0]}.yaml")
     driver = Dlt645Driver(AnswerLine(answers(case)), {"m": Dlt645Meter("000000000001", profile)}, NOW)
     expected = yaml.safe_load((case / "expected.yaml").read_text(encoding="utf-8"))
 
@@ -48,7 +48,7 @@ def test_every_shipped_profile_has_a_case():
 
 @pytest.mark.parametrize("name", PROFILES)
 async def test_a_shipped_profile_reads_in_few_requests(name: str):
-    profile = load_profile(shipped_profiles() / f"{name}.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / f"{name}.yaml")
     line = AnswerLine(answers(CASES / name))
     driver = Dlt645Driver(line, {"m": Dlt645Meter("000000000001", profile)}, NOW)
 
@@ -64,14 +64,14 @@ async def test_a_shipped_profile_reads_in_few_requests(name: str):
 @pytest.mark.parametrize("case", sorted(MISTAKES.iterdir()), ids=lambda case: case.name)
 def test_a_wrong_map_is_refused_at_its_place_in_both_languages(case: Path, lang: str):
     with pytest.raises(ConfigError) as caught:
-        load_profile(case / "profile.yaml", lang)  # type: ignore[arg-type]
+        load_dlt645_profile(case / "profile.yaml", lang)  # type: ignore[arg-type]
 
     assert f"{caught.value}\n".replace(f"{case}/", "") == (case / f"expected.{lang}.txt").read_text(encoding="utf-8")
 
 
 async def test_a_meter_that_lacks_values_costs_no_useless_request_twice():
     case = CASES / "dlt645_three_phase@three_wire"
-    profile = load_profile(shipped_profiles() / "dlt645_three_phase.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / "dlt645_three_phase.yaml")
     line = AnswerLine(answers(case))
     driver = Dlt645Driver(line, {"m": Dlt645Meter("000000000001", profile)}, NOW)
     wanted = profile.quantities - {"clock_offset"}
@@ -92,7 +92,7 @@ async def test_a_meter_that_lacks_values_costs_no_useless_request_twice():
 
 
 async def test_transformers_are_reckoned_in_and_bounds_are_those_of_the_terminals():
-    profile = load_profile(shipped_profiles() / "dlt645_three_phase.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / "dlt645_three_phase.yaml")
     line = AnswerLine(
         {"02010100": bytes.fromhex("0110"), "02020100": bytes.fromhex("000100"), "00010000": b"\x01\0\0\0"}
     )
@@ -106,7 +106,7 @@ async def test_transformers_are_reckoned_in_and_bounds_are_those_of_the_terminal
 
 
 async def test_a_voltage_with_a_sign_is_no_voltage():
-    profile = load_profile(shipped_profiles() / "dlt645_single_phase.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / "dlt645_single_phase.yaml")
     driver = Dlt645Driver(
         AnswerLine({"02010100": bytes.fromhex("05A2")}), {"m": Dlt645Meter("000000000001", profile)}, NOW
     )
@@ -119,7 +119,7 @@ async def test_a_voltage_with_a_sign_is_no_voltage():
 
 
 async def test_a_meter_that_refuses_everything_has_failed():
-    profile = load_profile(shipped_profiles() / "dlt645_single_phase.yaml")
+    profile = load_dlt645_profile(shipped_profiles() / "dlt645" / "dlt645_single_phase.yaml")
     driver = Dlt645Driver(AnswerLine({}), {"m": Dlt645Meter("000000000001", profile)}, NOW)
 
     outcome = await driver.read("m", profile.quantities)
@@ -130,6 +130,6 @@ async def test_a_meter_that_refuses_everything_has_failed():
 
 def test_the_shipped_maps_say_where_they_come_from():
     for name in PROFILES:
-        profile = load_profile(shipped_profiles() / f"{name}.yaml")
+        profile = load_dlt645_profile(shipped_profiles() / "dlt645" / f"{name}.yaml")
         assert re.search(r"A\.1", profile.source.page)
         assert not profile.checked_on_hardware

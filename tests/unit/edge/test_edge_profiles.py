@@ -10,7 +10,7 @@ import yaml
 
 from edge_agent.drivers.driver import Reading
 from edge_agent.drivers.modbus.profile import load_profile
-from edge_agent.drivers.registry import ProfileShelf
+from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
 from metering.quantity import QUANTITIES, Kind
 from metering.settings import ConfigError
 from tests.support.register_links import NETWORK, SERIAL, RegisterLine, driver_on
@@ -18,7 +18,7 @@ from tests.support.register_links import NETWORK, SERIAL, RegisterLine, driver_o
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "tests" / "cases" / "edge" / "profiles"
 MISTAKES = ROOT / "tests" / "cases" / "edge" / "profile_mistakes"
-PROFILES = ProfileShelf().register_maps
+PROFILES = sorted(path.stem for path in shipped_profiles().glob("*.yaml"))
 ONE_REQUEST_OF_ELEVEN_REGISTERS = {"carlo_gavazzi_em24"}
 
 
@@ -32,7 +32,7 @@ def registers(case: Path) -> dict[int, int]:
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
 async def test_registers_become_values_in_our_units(case: Path):
-    profile = ProfileShelf().register_map(case.name.split("@")[0])
+    profile = ProfileShelf().profile(case.name.split("@")[0])
     driver = driver_on(RegisterLine(registers=registers(case), functions=(profile.function,)), profile)
     expected = yaml.safe_load((case / "expected.yaml").read_text(encoding="utf-8"))
 
@@ -46,12 +46,12 @@ async def test_registers_become_values_in_our_units(case: Path):
 
 
 def test_every_shipped_profile_has_a_case():
-    assert {path.name.split("@")[0] for path in CASES.iterdir()} == set(PROFILES)
+    assert {path.name.split("@")[0] for path in CASES.iterdir()} == set(ProfileShelf().names)
 
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_shipped_profile_says_where_it_comes_from_and_reads_in_few_requests(name: str):
-    profile = ProfileShelf().register_map(name)
+    profile = ProfileShelf().profile(name)
     requests = [
         driver_on(RegisterLine(pace), profile).cost("m", profile.quantities).requests for pace in (SERIAL, NETWORK)
     ]
@@ -64,7 +64,7 @@ def test_every_shipped_profile_says_where_it_comes_from_and_reads_in_few_request
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_shipped_profile_bounds_what_can_be_bounded(name: str):
-    for of_map in ProfileShelf().register_map(name).maps:
+    for of_map in ProfileShelf().profile(name).maps:
         for register in of_map:
             quantity = QUANTITIES[register.quantity]
             signed = register.type.startswith(("int", "float"))
