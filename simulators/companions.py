@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from simulators.park import Park, ParkMeter
+from simulators.park_settings import CHARACTERS, SERIAL_PORTS
 
 QUANTITIES: Final = (
     "active_energy_import",
@@ -77,22 +78,26 @@ def gateway(park: Park, services: Services, folder: Path) -> dict[str, Any]:
         "mqtt": _mqtt(services),
         "spool": {"path": "spool.db", "max_size_mb": 256, "keep_acknowledged": services.keep_acknowledged},
         "buses": [_bus(park, number, folder) for number, _ in enumerate(park.ports)],
-        "meters": [
-            {"id": one.meter.name, "bus": f"b{one.endpoint + 1}", "unit": one.unit, "profile": one.model}
-            for one in park.meters
-        ],
+        "meters": [_polled(park, one) for one in park.meters],
         "groups": [{"id": "main", "every": settings.model_dump()["every"], "quantities": list(QUANTITIES)}],
     }
+
+
+def _polled(park: Park, one: ParkMeter) -> dict[str, Any]:
+    meter = {"id": one.meter.name, "bus": f"b{one.endpoint + 1}"}
+    if park.line(one.endpoint).is_dlt645:
+        return meter | {"address": f"{one.unit:012d}", "profile": "dlt645_three_phase"}
+    return meter | {"unit": one.unit, "profile": one.model}
 
 
 def _bus(park: Park, number: int, folder: Path) -> dict[str, Any]:
     line = park.line(number)
     bus: dict[str, Any] = {"id": f"b{number + 1}", "type": line.line}
-    if line.line == "modbus_rtu":
+    if line.line in SERIAL_PORTS:
         bus["device"] = str(park.device(number, folder))
     else:
         bus |= {"host": park.settings.host, "port": park.ports[number]}
-    if line.line in ("modbus_rtu", "modbus_rtu_tcp"):
+    if line.line in CHARACTERS:
         bus |= {"baudrate": line.baudrate, "parity": line.parity, "stop_bits": line.stop_bits}
     if line.line == "modbus_tls":
         bus["ca_file"] = str(line.ca_file)

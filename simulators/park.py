@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 from zoneinfo import ZoneInfo
 
+from simulators.dlt645_meter import Dlt645Endpoint, Dlt645Meter
 from simulators.faults import Fault, FaultName, Wire
 from simulators.lies import Lie, LieName, LyingMeter, Metered
 from simulators.load_curves import TRADES, Demand, Trade, generator
@@ -97,14 +98,18 @@ class Park:
                 records.append(record | {"ends_at": None})
         return records
 
-    def endpoints(self) -> list[Endpoint]:
-        """The endpoints, each with its units and its wire."""
-        found = []
+    def endpoints(self) -> list[Endpoint | Dlt645Endpoint]:
+        """The endpoints, each with its units and its wire; the address of a DL/T 645 meter is its unit."""
+        found: list[Endpoint | Dlt645Endpoint] = []
         for number, _ in enumerate(self.ports):
             here = [one for one in self.meters if one.endpoint == number]
-            units = {one.unit: Slave(MODELS[one.model], self._metered(one)) for one in here}
             faults = [fault for s in self.settings.faults if (fault := self._fault(s, here)) is not None]
-            found.append(Endpoint(units, Wire(self.settings.seed + number, faults), self.settings.unknown_unit))
+            wire = Wire(self.settings.seed + number, faults)
+            if self.line(number).is_dlt645:
+                found.append(Dlt645Endpoint({one.unit: Dlt645Meter(self._metered(one)) for one in here}, wire))
+            else:
+                units = {one.unit: Slave(MODELS[one.model], self._metered(one)) for one in here}
+                found.append(Endpoint(units, wire, self.settings.unknown_unit))
         return found
 
     def _metered(self, one: ParkMeter) -> Metered:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from metering.clock import Clock
+from simulators.dlt645_meter import Dlt645Endpoint
 from simulators.modbus_meter import Endpoint, ModbusServer
 from simulators.park import Park
 from simulators.park_settings import LineSettings
@@ -34,13 +35,13 @@ async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[
         yield servers
 
 
-def _server(park: Park, number: int, endpoint: Endpoint, clock: Clock, folder: Path) -> Server:
+def _server(park: Park, number: int, endpoint: Endpoint | Dlt645Endpoint, clock: Clock, folder: Path) -> Server:
     line = park.line(number)
     host, port = park.settings.host, park.ports[number]
     match line.line:
-        case "modbus_rtu":
+        case "modbus_rtu" | "dlt645_serial":
             return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
-        case "modbus_rtu_tcp":
+        case "modbus_rtu_tcp" | "dlt645_tcp":
             return RtuTcpServer(endpoint, clock, host, port, line.speed)
         case "modbus_tls":
             return ModbusServer(endpoint, clock, host, port, _tls(line))

@@ -31,7 +31,11 @@ Model = Literal[
     "acrel_adw300",
     "sunspec_meter",
 ]
-LineType = Literal["modbus_tcp", "modbus_tls", "modbus_rtu_tcp", "modbus_rtu"]
+LineType = Literal["modbus_tcp", "modbus_tls", "modbus_rtu_tcp", "modbus_rtu", "dlt645_tcp", "dlt645_serial"]
+SERIAL_PORTS: Final = ("modbus_rtu", "dlt645_serial")
+CHARACTERS: Final = ("modbus_rtu_tcp", "dlt645_tcp", *SERIAL_PORTS)
+"""Lines whose characters take their time."""
+
 Baudrate = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 
 MAX_UNIT: Final = 247
@@ -66,12 +70,17 @@ class LineSettings(Settings):
     """How the meters of one endpoint are connected."""
 
     line: LineType = Field("modbus_tcp", description="What is spoken, as in gateway.yaml.")
-    baudrate: Baudrate = Field(9600, description="Of a serial line (modbus_rtu, modbus_rtu_tcp).")
+    baudrate: Baudrate = Field(9600, description="Of a serial line; most DL/T 645 meters have 2400.")
     parity: Literal["none", "even", "odd"] = Field("none", description="Of a serial line.")
     stop_bits: Literal[1, 2] = Field(1, description="Of a serial line.")
     certificate_file: Path | None = Field(None, description="Certificate of the endpoint, PEM (modbus_tls).")
     key_file: Path | None = Field(None, description="Its key, PEM (modbus_tls).")
     ca_file: Path | None = Field(None, description="Whom a client has to trust, PEM (modbus_tls).")
+
+    @property
+    def is_dlt645(self) -> bool:
+        """Whether DL/T 645 meters hang on it, whatever model they would be otherwise."""
+        return self.line.startswith("dlt645")
 
     @property
     def speed(self) -> LineSpeed:
@@ -137,9 +146,9 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
     if not known:
         problems.append(loaded.problem(("trades",), "the park has no meters"))
     problems += [
-        loaded.problem(("lines", n, "parity"), "a pseudo-terminal has no parity → none, or line: modbus_rtu_tcp")
+        loaded.problem(("lines", n, "parity"), "a pseudo-terminal has no parity → none, or a line over TCP")
         for n, line in enumerate(settings.lines)
-        if line.line == "modbus_rtu" and line.parity != "none"
+        if line.line in SERIAL_PORTS and line.parity != "none"
     ]
     problems += _tls_files(loaded)
     for n, scenario in enumerate(settings.scenarios):

@@ -54,3 +54,27 @@ async def test_every_meter_answers_on_every_kind_of_line(tmp_path: Path):
         assert abs(shown - one.meter.reading(park.start_ms).flow.voltage_v[0]) < 0.01
     assert all(server.requests_total for server in servers)
     assert not (tmp_path / "line-2").exists()
+
+
+async def test_every_dlt645_meter_of_a_park_answers_with_its_physics(tmp_path: Path):
+    settings = park_with(
+        [
+            {"line": "dlt645_tcp", "baudrate": 115200, "parity": "even"},
+            {"line": "dlt645_serial", "baudrate": 57600},
+        ]
+    )
+    park = expand(settings, START)
+    write_companions(park, tmp_path, Services())
+    gateway = load(tmp_path / "gateway.yaml")
+    still = SimulatedClock(park.start_ms, 1e-9, 0)
+
+    async with serving(park, still, tmp_path):
+        answers = await ask(gateway, still)
+
+    assert [bus.type for bus in gateway.buses] == ["dlt645_tcp", "dlt645_serial"] * 2
+    for one, answer in zip(park.meters, answers, strict=True):
+        assert isinstance(answer.outcome, Reading), answer
+        values, true = answer.outcome.values, one.meter.reading(park.start_ms)
+        assert abs((values["active_energy_import"] or 0) - sum(true.import_kwh)) <= 0.01
+        assert abs((values["active_power"] or 0) - true.flow.total_kw) <= 0.0001
+        assert abs((values["voltage_l1"] or 0) - true.flow.voltage_v[0]) <= 0.05 + 1e-9
