@@ -81,7 +81,7 @@ class Credentials:
     """How we prove who we are, and who we expect."""
 
     mechanism: Mechanism = Mechanism.NONE
-    password: Secret = Secret(b"")
+    password: Secret | None = None
     meter_title: bytes = b""  # of the one meter we accept; empty = whoever knows the keys
     dedicated: bool = False  # a fresh key for every association
 
@@ -138,6 +138,7 @@ class Association:
         """The request for the association."""
         self._move(Event.OPEN)
         key = self._dedicated.octets if self._dedicated else b""
+        password = self._credentials.password
         proposal = initiate_request(self._proposed, self._largest_answer, key)
         security = self._security
         return AssociationRequest(
@@ -145,7 +146,7 @@ class Association:
             self._credentials.mechanism,
             security.protect(proposal) if security else proposal,
             security.title if security else b"",
-            self._challenge or self._credentials.password.octets,
+            self._challenge or (password.octets if password else b""),
         ).encode()
 
     def receive(self, octets: bytes) -> bytes | None:

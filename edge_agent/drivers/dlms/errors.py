@@ -3,6 +3,8 @@
 DlmsError
 ├── Malformed       these bytes are not what the standard says: drop the association, count it
 ├── Untrusted       somebody may have touched the answer: drop the association, count it by name
+├── Silent          nothing came in time: drop the association, the line may stand
+├── Lost            the line broke: connect anew
 ├── Declined        the meter said no: the association may stand, the value is missing
 └── Spent           an invocation counter or a limit is used up: stop asking this meter, tell a person
 
@@ -22,6 +24,14 @@ class DlmsError(WattlineError):
 
 class Malformed(DlmsError):  # noqa: N818 - the name says what the bytes are
     """The bytes are not exactly one well-formed message within the limits."""
+
+
+class Silent(DlmsError):  # noqa: N818
+    """No answer in time."""
+
+
+class Lost(DlmsError):  # noqa: N818
+    """The line broke."""
 
 
 class Breach(StrEnum):

@@ -30,7 +30,7 @@ from edge_agent.drivers.dlms.xdlms import (
 
 T = TypeVar("T")
 Conversation: TypeAlias = Generator[bytes, bytes, T]
-Result: TypeAlias = Value | Denied
+Result: TypeAlias = "Value | Denied"
 
 _LIST_HEAD: Final = 6  # octets of a list request before its first item
 

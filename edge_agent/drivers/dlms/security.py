@@ -81,6 +81,7 @@ class SecurityContext:
         self._keys = keys
         self._dedicated: Secret | None = None
         self._dedicated_heard = -1
+        self._heard_before = heard  # the message that carries a proof was sealed after it
         self._next_counter = next_counter
         self._peer = b""
 
@@ -158,9 +159,9 @@ class SecurityContext:
         expected = self._gmac(self._peer + reply[1:5], reply[:1], challenge)
         if not hmac.compare_digest(reply[5:], expected):
             raise Untrusted(Breach.FAILED_CHALLENGE, "the tag does not fit")
-        if counter <= self.heard:
-            raise Untrusted(Breach.REPLAY, f"counter {counter}, heard {self.heard}")
-        self.heard = counter
+        if counter <= self._heard_before:
+            raise Untrusted(Breach.REPLAY, f"counter {counter}, heard {self._heard_before}")
+        self.heard = max(self.heard, counter)
 
     def _seal(self, key: Secret, plaintext: bytes) -> bytes:
         control = bytes((self.protection,))
@@ -192,7 +193,7 @@ class SecurityContext:
         if dedicated:
             self._dedicated_heard = counter
         else:
-            self.heard = counter
+            self._heard_before, self.heard = self.heard, counter
         return plaintext
 
     def _opened(self, key: bytes, nonce: bytes, control: bytes, sealed: bytes) -> bytes:

@@ -240,11 +240,21 @@ def test_a_meter_that_cannot_prove_itself_is_refused(reply: object) -> None:
 
 
 def test_an_old_proof_stays_old() -> None:
-    us = context(BOOK_CLIENT, peer=BOOK_TITLE)
-    us.heard = BOOK_COUNTER
+    us = SecurityContext(BOOK_CLIENT, KEYS, Protection.BOTH, itertools.count().__next__, heard=BOOK_COUNTER)
+    us.meet(BOOK_TITLE)
 
     with pytest.raises(Untrusted, match="replay"):
         us.check_reply(bytes.fromhex("1001234567fe1466afb3dbcd4f9389e2b7"), b"K56iVagY")
+
+
+def test_a_proof_may_be_older_than_the_message_that_carries_it() -> None:
+    us, meter = pair()
+    proof = meter.challenge_reply(b"K56iVagY")
+
+    us.unprotect(meter.protect(ANSWER))
+    us.check_reply(proof, b"K56iVagY")
+
+    assert us.heard == BOOK_COUNTER + 1
 
 
 def test_a_challenge_must_be_one_and_must_not_be_ours() -> None:
