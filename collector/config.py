@@ -226,13 +226,13 @@ def load_rules(registry: Path | None, tariffs: Path | None, limits: ChecksSettin
 
 def _check(loaded: Loaded[CollectorSettings], lang: Language) -> list[Problem]:
     problems = []
-    if loaded.value.mqtt.unprotected:
+    if loaded.value.mqtt.unprotected and loaded.whole("mqtt"):
         text = {
             "en": "readings would travel unencrypted → give ca_file, or say allow_plaintext: true",
             "zh": "读数将以明文传输 → 请配置 ca_file，或写明 allow_plaintext: true",
         }
         problems.append(loaded.problem(("mqtt", "host"), text[lang]))
-    if loaded.value.http is not None and loaded.value.http.open_to_all:
+    if loaded.value.http is not None and loaded.value.http.open_to_all and loaded.whole("http"):
         text = {
             "en": "everybody could read the feeds → give tokens_file, or a loopback host and allow_anonymous: true",
             "zh": "任何人都能读取数据 → 请配置 tokens_file，或使用本机地址并写明 allow_anonymous: true",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any, Final
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
 from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
@@ -54,12 +56,15 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: Profile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
-    if meter.maximum_current_a is None:
-        return Terminals(LARGEST_METER_KW * ratio, ratio)
-    return Terminals(LARGEST_METER_KW * ratio * meter.maximum_current_a / LARGEST_METER_A, ratio)
+    rolls_at = {one.quantity: one.rollover * ratio for of_map in profile.maps for one in of_map if one.rollover}
+    if profile.displays == "primary" and ratio == 1:
+        return Terminals(math.inf, rolls_at=rolls_at)  # its own ratios are set in the meter; nobody tells us
+    rating = profile.rating
+    current_a = meter.maximum_current_a or (rating.maximum_current_a if rating else LARGEST_METER_A)
+    return Terminals(LARGEST_METER_KW * ratio * current_a / LARGEST_METER_A, ratio, rolls_at)
 
 
 class Gateway:
@@ -80,7 +85,10 @@ class Gateway:
         will = Will(topics.up(settings.shard, settings.gateway, "status"), encode_control(EdgeStatus("offline")))
         link = MqttLink(settings.mqtt, settings.gateway, will)
         self.spool = Spool.of(settings.spool, settings.gateway)
-        self._truth = RegisterTruth({meter.id: terminals_of(meter) for meter in settings.meters})
+        shelf = ProfileShelf(settings.profiles)
+        self._truth = RegisterTruth(
+            {meter.id: terminals_of(meter, shelf.profile(meter.profile)) for meter in settings.meters}
+        )
         remember(self.spool, self._truth)
         drivers = drivers_of(settings, clock)
         self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import Field
 
+from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
 from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
@@ -56,12 +58,10 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         ("meters", [meter.id for meter in settings.meters]),
         ("groups", [group.id for group in settings.groups]),
     ):
-        if not ids:  # min_length of a tuple would also complain when its only entry is wrong
+        if not ids and loaded.whole(key):  # min_length of a tuple would also complain when its only entry is wrong
             yield loaded.problem((key,), say["none"])
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
-    endpoints = [f"{bus.host}:{bus.port}" for bus in settings.buses]
-    for i, endpoint in _repeated(endpoints):
-        yield loaded.problem(("buses", i, "host"), say["endpoint twice"].format(endpoint))
+    yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
     yield from _groups(loaded, shelf, say)
     yield from _overloaded(loaded, shelf, say)
@@ -69,7 +69,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
 
 def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     mqtt = loaded.value.mqtt
-    if mqtt.unprotected:
+    if mqtt.unprotected and loaded.whole("mqtt"):
         yield loaded.problem(("mqtt", "host"), say["unprotected"].format(mqtt.host))
     for key in ("ca_file", "certificate_file", "key_file", "password_file"):
         file = getattr(mqtt, key)
@@ -77,15 +77,37 @@ def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
             yield loaded.problem(("mqtt", key), say["no such file"].format(file))
 
 
+def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+    buses = loaded.value.buses
+    places = [
+        str(bus.device.resolve()) if isinstance(bus, ModbusRtuSettings) else f"{bus.host}:{bus.port}" for bus in buses
+    ]
+    for i, place in _repeated(places):
+        key = "device" if isinstance(buses[i], ModbusRtuSettings) else "host"
+        yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
+    for i, bus in enumerate(buses):
+        for key in ("ca_file", "certificate_file", "key_file"):
+            file = getattr(bus, key, None)
+            if file is not None and not file.is_file():
+                yield loaded.problem(("buses", i, key), say["no such file"].format(file))
+    lines = {bus.id for bus in buses if bus.on_a_line}
+    for i, meter in enumerate(loaded.value.meters):
+        if meter.bus in lines and meter.unit > HIGHEST_LINE_UNIT:
+            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
+
+
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     settings = loaded.value
-    buses = {bus.id for bus in settings.buses}
+    buses = loaded.named("buses")
     for i, meter in enumerate(settings.meters):
-        if meter.bus not in buses:
-            yield loaded.problem(("meters", i, "bus"), say["no such bus"].format(meter.bus, _listed(buses)))
+        if buses and meter.bus not in buses:
+            yield loaded.problem(
+                ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
+            )
         here: Place = ("meters", i, "profile")
         if meter.profile not in shelf.names:
-            yield loaded.problem(here, say["no such profile"].format(meter.profile, _listed(shelf.names)))
+            hint = _hint(meter.profile, shelf.names, say)
+            yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
             shelf.profile(meter.profile)
@@ -100,7 +122,7 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     groups = loaded.value.groups
-    offered = _offered(loaded.value.meters, shelf)
+    offered = _offered(loaded.value.meters, shelf) if loaded.whole("meters") else set()
     taken: dict[str, str] = {}
     for i, group in enumerate(groups):
         if 86_400_000 % group.period_ms:
@@ -112,13 +134,20 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
         for k, quantity in enumerate(group.quantities or ()):
             here: Place = ("groups", i, "quantities", k)
             if quantity not in QUANTITIES:
-                yield loaded.problem(here, say["no such quantity"].format(quantity))
+                near = difflib.get_close_matches(quantity, offered or QUANTITIES, 1)
+                text = say["misspelt quantity"].format(quantity, near[0]) if near else say["no such quantity"]
+                yield loaded.problem(here, text.format(quantity))
             elif offered and quantity not in offered:
                 yield loaded.problem(here, say["nobody offers"].format(quantity, _listed(offered)))
             elif quantity in taken:
                 yield loaded.problem(here, say["quantity twice"].format(quantity, taken[quantity]))
             taken.setdefault(quantity, group.id)
-        if group.quantities is None and offered and not offered - {q for g in groups for q in g.quantities or ()}:
+        if (
+            group.quantities is None
+            and loaded.whole("groups")
+            and offered
+            and not offered - {q for g in groups for q in g.quantities or ()}
+        ):
             yield loaded.problem(("groups", i), say["nothing left"])
 
 
@@ -154,6 +183,12 @@ def _repeated(names: list[str]) -> Iterator[tuple[int, str]]:
         if seen[name]:
             yield i, name
         seen[name] += 1
+
+
+def _hint(wrong: str, names: Iterable[str], say: Words) -> str:
+    """The name that was probably meant, or all there are."""
+    near = difflib.get_close_matches(wrong, names, 1)
+    return say["did you mean"].format(near[0]) if near else say["known"].format(_listed(names))
 
 
 def _listed(names: Iterable[str]) -> str:

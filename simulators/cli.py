@@ -24,8 +24,9 @@ from simulators.history.files import write_history
 from simulators.history.metering import History
 from simulators.history.scenarios import SCENARIOS
 from simulators.history.span import parse_span
-from simulators.park import Park, ParkSettings, check_park, expand
+from simulators.park import Park, expand
 from simulators.park_server import serving
+from simulators.park_settings import ParkSettings, check_park
 from simulators.stack import Stack, free_port
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ def run(
     ] = None,
     lang: Lang = None,
 ) -> None:
-    """Serve a park over Modbus TCP until SIGTERM or Ctrl-C."""
+    """Serve a park over Modbus until SIGTERM or Ctrl-C."""
     changes = {"seed": seed, "speed": speed, "port": port}
     settings = _settings(park, language(lang), changes)
     if speed is not None and settings.start is None and simulated_clock is None:
@@ -70,9 +71,11 @@ def run(
     except ValueError as error:
         raise StopAndFix(f"--simulated-clock: {error}") from error
     try:
-        asyncio.run(_serve(expanded, clock))
+        asyncio.run(_serve(expanded, clock, park.parent))
     except OSError as error:
-        raise StopAndFix(f"{park}: cannot listen on port {settings.port}: {error.strerror} → try --port") from error
+        raise StopAndFix(
+            f"{park}: cannot listen on {settings.port} or a port after it: {error} → try --port"
+        ) from error
 
 
 @app.command()
@@ -173,15 +176,15 @@ def _clock(park: Park, shared: str | None) -> Clock:
     return SimulatedClock(park.start_ms, park.settings.speed, time.time_ns() // 1_000_000)
 
 
-async def _serve(park: Park, clock: Clock) -> None:
+async def _serve(park: Park, clock: Clock, folder: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(park, clock) as servers:
+    async with serving(park, clock, folder) as servers:
         for n, server in enumerate(servers):
             units = ", ".join(f"{one.meter.name}={one.unit}" for one in park.meters if one.endpoint == n)
-            typer.echo(f"modbus_tcp {server.host}:{server.port} {units}")
+            typer.echo(f"{park.line(n).line} {server.place} {units}")
         if isinstance(clock, SimulatedClock):
             typer.echo(f"simulated clock {clock}")
         await stop.wait()

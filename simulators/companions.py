@@ -61,31 +61,42 @@ def write_companions(park: Park, folder: Path, services: Services) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "park.yaml", park.settings.model_dump(mode="json", exclude_none=True))
-    _write(folder / "gateway.yaml", gateway(park, services))
+    _write(folder / "gateway.yaml", gateway(park, services, folder))
     _write(folder / "registry.yaml", registry(park))
     _write(folder / "collector.yaml", collector(services))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in park.truth())
     (folder / "truth.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def gateway(park: Park, services: Services) -> dict[str, Any]:
-    """The configuration of the edge agent."""
+def gateway(park: Park, services: Services, folder: Path) -> dict[str, Any]:
+    """The configuration of the edge agent; serial ports are linked into ``folder``."""
     settings = park.settings
     return {
         "gateway": settings.park,
         "shard": "00",
         "mqtt": _mqtt(services),
         "spool": {"path": "spool.db", "max_size_mb": 256, "keep_acknowledged": services.keep_acknowledged},
-        "buses": [
-            {"id": f"b{n + 1}", "type": "modbus_tcp", "host": settings.host, "port": port, "timeout": "1s"}
-            for n, port in enumerate(park.ports)
-        ],
+        "buses": [_bus(park, number, folder) for number, _ in enumerate(park.ports)],
         "meters": [
             {"id": one.meter.name, "bus": f"b{one.endpoint + 1}", "unit": one.unit, "profile": one.model}
             for one in park.meters
         ],
         "groups": [{"id": "main", "every": settings.model_dump()["every"], "quantities": list(QUANTITIES)}],
     }
+
+
+def _bus(park: Park, number: int, folder: Path) -> dict[str, Any]:
+    line = park.line(number)
+    bus: dict[str, Any] = {"id": f"b{number + 1}", "type": line.line}
+    if line.line == "modbus_rtu":
+        bus["device"] = str(park.device(number, folder))
+    else:
+        bus |= {"host": park.settings.host, "port": park.ports[number]}
+    if line.line in ("modbus_rtu", "modbus_rtu_tcp"):
+        bus |= {"baudrate": line.baudrate, "parity": line.parity, "stop_bits": line.stop_bits}
+    if line.line == "modbus_tls":
+        bus["ca_file"] = str(line.ca_file)
+    return bus | {"timeout": "1s"}
 
 
 def registry(park: Park) -> dict[str, Any]:

@@ -1,37 +1,59 @@
 """What goes wrong between a meter and whoever asks it: seeded, and switchable while the park runs.
 
-The wire takes a finished Modbus TCP answer and decides what arrives of it and when. It never makes a wrong
+The wire takes a finished answer, whatever its framing, and decides what arrives of it and when. It never makes a wrong
 *value*: an answer that arrives whole is right, except under ``garbage``.
 
     silent             nothing arrives
     drop               the same, for a share of the answers
-    delay              arrives late
+    dead               the same: the meter has no power
+    delay              arrives later
+    late               arrives so late that the next question is under way
+    noise              some octets are flipped on the line (behind a serial server that translates: nothing arrives)
     garbage            random bytes arrive instead
+    echo               a serial adapter hears itself: the question comes back before the answer
     exception          the meter refuses with an exception code
     short              fewer registers than asked, in a well-formed answer
+    wrong_unit         the answer names a neighbour
     wrong_transaction  the answer to some other request
-    close              the connection is closed instead
+    close              the connection is closed instead; on a serial line nothing arrives
     refuse             the same, and new connections are closed as soon as they are made
 
-``silent`` and ``drop`` differ only in their usual ``share``.
+``silent``, ``drop`` and ``dead`` differ only in their usual ``share``. What makes a *value* wrong is a lie of the
+meter, see ``lies``.
 """
 
 from __future__ import annotations
 
 import random
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from simulators.framing import Frame
 from simulators.meter_image import refusal
 
-FaultName = Literal["silent", "drop", "delay", "garbage", "exception", "short", "wrong_transaction", "close", "refuse"]
+FaultName = Literal[
+    "silent",
+    "drop",
+    "dead",
+    "delay",
+    "late",
+    "noise",
+    "garbage",
+    "echo",
+    "exception",
+    "short",
+    "wrong_unit",
+    "wrong_transaction",
+    "close",
+    "refuse",
+]
 
-HEADER: Final = struct.Struct(">HHHB")  # transaction, protocol, length, unit
 EXCEPTION_BIT: Final = 0x80
 
+_LATE_S: Final = 1.2  # behind the usual time-out of a second
 _FOREVER_MS: Final = 2**62
+_LAST_UNIT: Final = 247
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +94,45 @@ class Wire:
         """Whether new connections are turned away."""
         return any(f.name == "refuse" and f.starts_at_ms <= now_ms < f.ends_at_ms for f in self.faults)
 
-    def deliver(self, answer: bytes, now_ms: int) -> Delivery:
-        """What becomes of one whole answer (header and PDU)."""
-        unit = answer[HEADER.size - 1]
-        data, delay_s = answer, 0.0
+    def echoes(self, unit: int, now_ms: int) -> bool:
+        """Whether a question to this unit comes back on a serial line."""
+        return any(
+            f.name == "echo" and f.strikes(unit, now_ms) and self._random.random() < f.share for f in self.faults
+        )
+
+    def deliver(self, answer: Frame, now_ms: int) -> Delivery:
+        """What becomes of one whole answer."""
+        unit = answer.unit
+        delay_s = 0.0
+        spoilt: bytes | None = None
         for fault in self.faults:
-            if not fault.strikes(unit, now_ms) or self._random.random() >= fault.share:
+            if fault.name == "echo" or not fault.strikes(unit, now_ms) or self._random.random() >= fault.share:
                 continue
-            if fault.name in ("silent", "drop"):
+            if fault.name in ("silent", "drop", "dead"):
                 return Delivery()
             if fault.name in ("close", "refuse"):
                 return Delivery(close=True)
-            delay_s += fault.delay_s
-            data = self._damaged(data, fault)
-        return Delivery(data, delay_s)
+            delay_s += fault.delay_s or (_LATE_S if fault.name == "late" else 0.0)
+            if fault.name == "garbage":
+                spoilt = self._random.randbytes(len(answer.octets))
+            elif fault.name == "noise":
+                spoilt = answer.damaged(self._random)
+            else:
+                answer = _other(answer, fault)
+        return Delivery(answer.octets if spoilt is None else spoilt, delay_s)
 
-    def _damaged(self, answer: bytes, fault: Fault) -> bytes:
-        transaction, protocol, _, unit = HEADER.unpack_from(answer)
-        pdu = answer[HEADER.size :]
-        if fault.name == "garbage":
-            return self._random.randbytes(len(answer))
-        if fault.name == "exception":
-            pdu = refusal(pdu[0], fault.code)
-        elif fault.name == "short" and not pdu[0] & EXCEPTION_BIT:
+
+def _other(answer: Frame, fault: Fault) -> Frame:
+    """The answer that arrives instead."""
+    pdu = answer.pdu
+    match fault.name:
+        case "exception":
+            return answer.with_pdu(refusal(pdu[0], fault.code))
+        case "short" if not pdu[0] & EXCEPTION_BIT:
             kept = pdu[1] // 4 * 2  # half of the registers
-            pdu = bytes((pdu[0], kept)) + pdu[2 : 2 + kept]
-        elif fault.name == "wrong_transaction":
-            transaction = (transaction + 1) & 0xFFFF
-        return HEADER.pack(transaction, protocol, len(pdu) + 1, unit) + pdu
+            return answer.with_pdu(bytes((pdu[0], kept)) + pdu[2 : 2 + kept])
+        case "wrong_unit":
+            return answer.from_unit(answer.unit % _LAST_UNIT + 1)
+        case "wrong_transaction":
+            return answer.astray()
+    return answer

@@ -1,36 +1,27 @@
 """Modbus TCP endpoints that carry many meters, as a gateway in front of an RS-485 line does.
 
-``Endpoint`` is the core: one request frame in, what arrives of the answer out. ``ModbusServer`` is the shell:
-one listening socket, one small protocol object a connection, no task a meter, so hundreds of meters cost
-what their requests cost.
+``Endpoint`` is the core: one request in, what arrives of the answer out, whatever its framing. ``ModbusServer`` is the
+shell for Modbus TCP, in the clear or inside TLS: one listening socket, one small protocol object a connection, no task
+a meter, so hundreds of meters cost what their requests cost. Lines have shells of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from metering.clock import Clock
-from simulators.faults import HEADER, Delivery, Wire
+from simulators.faults import Delivery, Wire
+from simulators.framing import BadStreamError, Frame, MbapFrame
+from simulators.lies import Metered
 from simulators.meter_image import MeterImage, refusal
-from simulators.physics import Reading
 
 UnknownUnit = Literal["silent", "exception"]
 
 GATEWAY_TARGET_FAILED: Final = 11
-
-_LONGEST_FRAME: Final = 260
-_SHORTEST_FRAME: Final = HEADER.size + 1
-
-
-class Metered(Protocol):
-    """Whatever can be read at an instant."""
-
-    def reading(self, at_ms: int) -> Reading:
-        """All that the meter knows at an instant (ms since 1970 UTC)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +40,51 @@ class Endpoint:
     wire: Wire
     unknown_unit: UnknownUnit = "silent"
 
-    def answer(self, frame: bytes, now_ms: int) -> Delivery:
-        """One whole request frame (header and PDU) → what reaches the client."""
-        transaction, _, _, unit = HEADER.unpack_from(frame)
-        request = frame[HEADER.size :]
-        slave = self.units.get(unit)
+    def answer(self, frame: Frame, now_ms: int) -> Delivery:
+        """One whole request → what reaches the client."""
+        slave = self.units.get(frame.unit)
         if slave is not None:
-            pdu = slave.image.answer(request, slave.meter.reading(now_ms))
+            pdu = slave.image.answer(frame.pdu, slave.meter.reading(now_ms))
         elif self.unknown_unit == "exception":
-            pdu = refusal(request[0], GATEWAY_TARGET_FAILED)
+            pdu = refusal(frame.pdu[0], GATEWAY_TARGET_FAILED)
         else:
             return Delivery()
-        return self.wire.deliver(HEADER.pack(transaction, 0, len(pdu) + 1, unit) + pdu, now_ms)
+        return self.wire.deliver(frame.with_pdu(pdu), now_ms)
+
+
+class Connection(Protocol):
+    """What a server can do with a connection."""
+
+    def abort(self) -> None:
+        """Drop it."""
+        ...
 
 
 class ModbusServer:
-    """Listens on one TCP port for one endpoint."""
+    """Listens on one TCP port for one endpoint, in the clear or inside TLS."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Nothing listens before ``start``; port 0 takes any free one."""
         self.endpoint = endpoint
         self.host = host
         self.port = port
         self.requests_total = 0
         self._clock = clock
+        self._tls = tls
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
+
+    @property
+    def place(self) -> str:
+        """Where it is found."""
+        return f"{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Listen.
@@ -83,7 +93,7 @@ class ModbusServer:
             OSError: the port is taken or forbidden.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self.host, self.port)
+        self._server = await loop.create_server(self._accept, self.host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -96,20 +106,23 @@ class ModbusServer:
         await self._server.wait_closed()
         self._server = None
 
+    def _accept(self) -> asyncio.Protocol:
+        return _Connection(self)
+
     def now_ms(self) -> int:
         """The simulated time."""
         return self._clock.now_ms()
 
-    def joined(self, connection: _Connection) -> bool:
+    def joined(self, connection: Connection) -> bool:
         """Note a new connection; false if it has to go."""
         self._connections.add(connection)
         return not self.endpoint.wire.refuses(self.now_ms())
 
-    def left(self, connection: _Connection) -> None:
+    def left(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
 
-    def answer(self, frame: bytes) -> Delivery:
+    def answer(self, frame: Frame) -> Delivery:
         """Let the endpoint answer, now."""
         self.requests_total += 1
         return self.endpoint.answer(frame, self.now_ms())
@@ -139,17 +152,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer every whole frame; a stream that is not Modbus TCP ends the connection."""
         self._buffer += data
-        while len(self._buffer) >= HEADER.size:
-            _, protocol, length, _ = HEADER.unpack_from(self._buffer)
-            size = length + HEADER.size - 1
-            if protocol or not _SHORTEST_FRAME <= size <= _LONGEST_FRAME:
-                self.abort()
-                return
-            if len(self._buffer) < size:
-                return
-            frame = bytes(self._buffer[:size])
-            del self._buffer[:size]
-            self._deliver(self._server.answer(frame))
+        try:
+            while (frame := MbapFrame.take(self._buffer)) is not None:
+                self._deliver(self._server.answer(frame))
+        except BadStreamError:
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from metering.clock import Clock
-from simulators.modbus_meter import ModbusServer
+from simulators.modbus_meter import Endpoint, ModbusServer
 from simulators.park import Park
+from simulators.park_settings import LineSettings
+from simulators.rtu_tcp_server import RtuTcpServer
+from simulators.terminal_line import PtyLine
+
+Server = ModbusServer | PtyLine
 
 
 @asynccontextmanager
-async def serving(park: Park, clock: Clock) -> AsyncIterator[list[ModbusServer]]:
-    """The servers of a park, listening; closed at the end of the block.
+async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[Server]]:
+    """The servers of a park, listening; closed at the end of the block. Serial ports are linked into ``folder``.
 
     Raises:
-        OSError: a port is taken or forbidden.
+        OSError: a port is taken or forbidden, or a certificate cannot be read.
     """
     async with AsyncExitStack() as started:
         servers = []
-        for endpoint, port in zip(park.endpoints(), park.ports, strict=True):
-            server = ModbusServer(endpoint, clock, park.settings.host, port)
+        for number, endpoint in enumerate(park.endpoints()):
+            server = _server(park, number, endpoint, clock, folder)
             await server.start()
             started.push_async_callback(server.stop)
             servers.append(server)
         yield servers
+
+
+def _server(park: Park, number: int, endpoint: Endpoint, clock: Clock, folder: Path) -> Server:
+    line = park.line(number)
+    host, port = park.settings.host, park.ports[number]
+    match line.line:
+        case "modbus_rtu":
+            return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
+        case "modbus_rtu_tcp":
+            return RtuTcpServer(endpoint, clock, host, port, line.speed)
+        case "modbus_tls":
+            return ModbusServer(endpoint, clock, host, port, _tls(line))
+        case "modbus_tcp":
+            return ModbusServer(endpoint, clock, host, port)
+
+
+def _tls(line: LineSettings) -> ssl.SSLContext:
+    """As Modbus/TCP Security asks, except that a client without a certificate is let in."""
+    assert line.certificate_file is not None  # noqa: S101 - ``check_park`` has seen to it
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(line.certificate_file, line.key_file)
+    return context

@@ -131,7 +131,7 @@ class Stack:
         """
         argv = [sys.executable, "-m", "simulators", "run", self._file("park"), *_clock_option(clock)]
         program = await self._start("park", argv)
-        await self._until(program, lambda: "modbus_tcp" in program.last_words())
+        await self._until(program, lambda: "modbus_" in program.last_words())
         return program
 
     async def start_edge(self, clock: str | None = None) -> Program:

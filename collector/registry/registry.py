@@ -97,8 +97,7 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
             ZoneInfo(site.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             problems.append(loaded.problem(("sites", i, "timezone"), words["zone"].format(site.timezone)))
-    sites = {site.id for site in settings.sites}
-    feeders = {feeder.id for feeder in settings.feeders}
+    sites, feeders = loaded.named("sites"), loaded.named("feeders")
     for i, meter in enumerate(settings.meters):
         if meter.site not in sites:
             problems.append(loaded.problem(("meters", i, "site"), words["site"].format(meter.site)))
@@ -114,14 +113,14 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
 def _feeder_problems(loaded: Loaded[RegistrySettings], words: Mapping[str, str], sites: set[str]) -> list[Problem]:
     settings = loaded.value
     problems = _given_twice(loaded, "feeders", [feeder.id for feeder in settings.feeders], words["twice"])
-    meters = {meter.id: meter for meter in settings.meters}
+    meters, known = {meter.id: meter for meter in settings.meters}, loaded.named("meters")
     for i, feeder in enumerate(settings.feeders):
         if feeder.site not in sites:
             problems.append(loaded.problem(("feeders", i, "site"), words["site"].format(feeder.site)))
         master = meters.get(feeder.master)
-        if master is None:
+        if feeder.master not in known:
             problems.append(loaded.problem(("feeders", i, "master"), words["meter"].format(feeder.master)))
-        elif master.feeder == feeder.id:
+        elif master is not None and master.feeder == feeder.id:
             problems.append(loaded.problem(("feeders", i, "master"), words["own master"].format(feeder.master)))
     return problems
 
@@ -130,7 +129,7 @@ def _window_problems(loaded: Loaded[RegistrySettings], words: Mapping[str, str])
     """Records about meters: the meter has to exist, and a window may not end before it starts."""
     problems = []
     settings = loaded.value
-    meters = {meter.id for meter in settings.meters}
+    meters = loaded.named("meters")
     for name in ("approvals", "closures", "work_orders", "changes"):
         for i, record in enumerate(getattr(settings, name)):
             if record.meter not in meters:

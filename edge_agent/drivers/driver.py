@@ -22,22 +22,36 @@ class Reason(StrEnum):
     SILENT = "silent"  # no answer within the timeout
     EXCEPTION = "exception"  # a protocol exception; ``code`` holds its number
     GARBLED = "garbled"  # an answer that does not fit the question
+    NOISE = "noise"  # octets came, and no answer among them
     LINK_LOST = "link_lost"  # the connection broke under the request
     REFUSED = "refused"  # the host is there, nothing listens on the port
     UNKNOWN_HOST = "unknown_host"
     UNREACHABLE = "unreachable"  # no route, or the host does not react
     TOO_MANY = "too_many"  # too many wait for the line already
+    UNTRUSTED = "untrusted"  # the endpoint's certificate is not good, or our own files are not
+    TLS_REFUSED = "tls_refused"  # the endpoint ends the handshake
+    NO_PORT = "no_port"  # there is no such serial port
+    NO_PERMISSION = "no_permission"
+    PORT_TAKEN = "port_taken"  # another program holds the serial port
+    UNPLUGGED = "unplugged"  # the serial port went away
 
 
 QUALITY_OF = {
     Reason.SILENT: Quality.NO_ANSWER,
     Reason.EXCEPTION: Quality.REFUSED,
     Reason.GARBLED: Quality.GARBLED,
+    Reason.NOISE: Quality.GARBLED,
     Reason.LINK_LOST: Quality.LINK_DOWN,
     Reason.REFUSED: Quality.LINK_DOWN,
     Reason.UNKNOWN_HOST: Quality.LINK_DOWN,
     Reason.UNREACHABLE: Quality.LINK_DOWN,
     Reason.TOO_MANY: Quality.SUSPENDED,
+    Reason.UNTRUSTED: Quality.LINK_DOWN,
+    Reason.TLS_REFUSED: Quality.LINK_DOWN,
+    Reason.NO_PORT: Quality.LINK_DOWN,
+    Reason.NO_PERMISSION: Quality.LINK_DOWN,
+    Reason.PORT_TAKEN: Quality.LINK_DOWN,
+    Reason.UNPLUGGED: Quality.LINK_DOWN,
 }
 
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
+from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
-from metering.settings import Identifier, Language, Settings
+from metering.settings import Identifier, Language, Ratio, Settings
 
-BusSettings = ModbusTcpSettings
+BusSettings = Annotated[ModbusBusSettings, Field(discriminator="type")]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -32,8 +34,10 @@ class MeterSettings(Settings):
     maximum_current_a: float | None = Field(
         None, gt=0, le=10_000, description="Highest current on the name plate: 60 for 5(60) A, 6 for 1.5(6) A."
     )
-    ct_ratio: float = Field(1.0, gt=0, le=100_000, description="Current transformer ratio, 40 for 200/5 A.")
-    pt_ratio: float = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio, 100 for 10 kV/100 V.")
+    ct_ratio: Ratio = Field(
+        1.0, gt=0, le=100_000, description="Current transformer ratio as on its plate: 200/5, or 40."
+    )
+    pt_ratio: Ratio = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio: 10000/100, or 100.")
 
 
 def shipped_profiles() -> Path:
@@ -75,4 +79,4 @@ def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: Profil
         for meter in meters
         if meter.bus == bus.id
     }
-    return ModbusDriver(ModbusTcpLink(bus), on_bus, clock)
+    return ModbusDriver(make_link(bus), on_bus, clock)

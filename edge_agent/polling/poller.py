@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from edge_agent.drivers.driver import GOOD
 from edge_agent.errors import DiskFull
@@ -80,7 +79,7 @@ class Poller:
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
             doubts = self._doubts(row) | unsynchronised
-            gathering.add(replace(row, quality=row.quality | doubts) if doubts else row)
+            gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values) if doubts else row)
             if gathering.complete:
                 done.set()
 

@@ -12,13 +12,15 @@ stands and counts on by itself for ``BELIEVED_AFTER`` reads is believed, and a n
     rolled_over   from near the highest number to near zero
     exchanged     to any other level: another meter, or one that was set anew
 
-A meter of unknown rating is taken for the largest there is, so a note may come late, never wrongly.
+A meter of unknown rating is taken for the largest there is, and whoever shows twice the power of its rating may count
+it, too: a ratio set wrongly must not put every reading in doubt. So a note may come late, not wrongly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import inf, isinf
 from typing import Final
 
 from metering.control import RegisterNote
@@ -42,14 +44,20 @@ _STARTING: Final = 0.005  # share of the rating below which a meter may stand st
 _NEAR: Final = 0.05  # share of its range that a register stands from either end when it rolls over
 _FEWEST_DIGITS: Final = 4
 _MOST_NOTES: Final = 50
+_OF_POWER: Final = 2.0  # a register may rise by so much more than the power before and after it says
 
 
 @dataclass(frozen=True, slots=True)
 class Terminals:
-    """What one meter can carry: ``ratio`` is CT × PT, ``carries_kw`` the highest power on the primary side."""
+    """What one meter can carry, and count.
+
+    ``carries_kw`` is the highest power on the primary side, ``ratio`` CT × PT; ``rolls_at`` says by quantity where a
+    register starts anew, on the primary side, if that is known.
+    """
 
     carries_kw: float = LARGEST_METER_KW
     ratio: float = 1.0
+    rolls_at: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -68,6 +76,7 @@ class _Register:
 class _Flow:
     power_kw: float
     at: int
+    highest_kw: float  # the larger of the last two, either way
     flowed: float = 0.0  # kWh, at the lower of two powers
 
 
@@ -103,7 +112,7 @@ class RegisterTruth:
         if known is None:
             self._registers[meter, quantity] = _Register(value, at, still_since=at, flowed=self._flowed(meter))
             return None
-        terminals = self._terminals.get(meter, _LARGEST)
+        terminals = self._terminals_now(meter)
         if known.good <= value <= _highest(known.good, at - known.at, terminals):
             stuck = quantity == _POWERED and self._is_stuck(meter, known, at, value, terminals)
             if value > known.good:
@@ -114,6 +123,12 @@ class RegisterTruth:
                 return Quality.REGISTER_STUCK
             return None
         return self._doubt((meter, quantity), known, at, value, terminals)
+
+    def _terminals_now(self, meter: str) -> Terminals:
+        terminals, flow = self._terminals.get(meter, _LARGEST), self._flows.get(meter)
+        if flow is None or flow.highest_kw * _OF_POWER <= terminals.carries_kw:
+            return terminals
+        return replace(terminals, carries_kw=flow.highest_kw * _OF_POWER)
 
     def _doubt(
         self, register: tuple[str, str], known: _Register, at: int, value: float, terminals: Terminals
@@ -128,7 +143,8 @@ class RegisterTruth:
         if known.doubts == 1:
             self._note(*register, what, at, known.good, value)
         if known.doubts >= BELIEVED_AFTER and value > 0:
-            rolled = value < known.good and _rolled_over(known.good, value, terminals.ratio)
+            full = terminals.rolls_at.get(register[1]) or _next_digit(known.good, terminals.ratio)
+            rolled = known.good >= (1 - _NEAR) * full and value <= _NEAR * full
             self._note(*register, "rolled_over" if rolled else "exchanged", at, known.good, value)
             known.good, known.at, known.doubts, known.step = value, at, 0, 0.0
             known.still_since, known.flowed = at, self._flowed(register[0])
@@ -143,7 +159,8 @@ class RegisterTruth:
         return at - known.still_since >= _STILL_MS and missed >= _STEPS * step
 
     def _let_flow(self, meter: str, at: int, power_kw: float) -> None:
-        flow = self._flows.setdefault(meter, _Flow(power_kw, at))
+        flow = self._flows.setdefault(meter, _Flow(power_kw, at, abs(power_kw)))
+        flow.highest_kw = max(abs(power_kw), abs(flow.power_kw))
         least_kw = min(power_kw, flow.power_kw)
         starting_kw = _STARTING * self._terminals.get(meter, _LARGEST).carries_kw
         if 0 < at - flow.at <= _FLOW_GAP_MS and least_kw > starting_kw:
@@ -167,13 +184,12 @@ _LARGEST: Final = Terminals()
 
 def _highest(level: float, elapsed_ms: int, terminals: Terminals) -> float:
     """What a register may have reached; after a clock that was set back, anything."""
-    if elapsed_ms < 0:
-        return float("inf")
+    if elapsed_ms < 0 or isinf(terminals.carries_kw):
+        return inf
     return level + terminals.carries_kw * elapsed_ms / _MS_PER_HOUR + _COARSEST_STEP * terminals.ratio
 
 
-def _rolled_over(before: float, after: float, ratio: float) -> bool:
-    """Whether a register may have gone over its highest number: 9,999.9 → 0.3 at the terminals."""
-    digits = max(_FEWEST_DIGITS, len(str(int(before / ratio))))
-    full: float = 10.0**digits * ratio
-    return before >= (1 - _NEAR) * full and after <= _NEAR * full
+def _next_digit(level: float, ratio: float) -> float:
+    """The number that needs one digit more than a level has at the terminals: 9,999.9 → 10,000."""
+    full: float = 10.0 ** max(_FEWEST_DIGITS, len(str(int(level / ratio)))) * ratio
+    return full

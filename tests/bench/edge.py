@@ -23,14 +23,16 @@ from typing import Final
 import yaml
 from pymodbus.client import AsyncModbusTcpClient
 
+from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
+from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
 from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.registry import ProfileShelf
 from metering.clock import SystemClock
 from metering.codec import Envelope, decode, encode_packed
 from metering.round import Round
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.stack import Stack, free_port
 from tests.bench.figures import Figure, compared_cost
 from tests.bench.readings import TEN
@@ -65,7 +67,7 @@ def run(quick: bool) -> Iterator[Figure]:
 
 
 def _planned(profile: Profile, quantities: frozenset[str]) -> int:
-    link = ModbusTcpLink(ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1"))
+    link = make_link(ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1"))
     driver = ModbusDriver(link, {"m": ModbusMeter(1, profile)}, SystemClock())
     return driver.cost("m", quantities).requests
 

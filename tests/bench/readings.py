@@ -20,7 +20,8 @@ from collector.registry.registry import Registry
 from metering.codec import Envelope, encode_body, encode_packed
 from metering.quantity import QUANTITIES
 from metering.round import Column, Origin, Round, pack, unpack
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.physics import SimulatedMeter
 from tests.support.engines import tariffs
 

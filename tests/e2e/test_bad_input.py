@@ -23,7 +23,8 @@ import yaml
 from metering.clock import SimulatedClock
 from metering.round import FAILED, Quality, Round, unpack
 from simulators.companions import Services
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.stack import Stack, free_port, script
 from tests.support.chain import rounds_in
 from tests.support.waiting import until

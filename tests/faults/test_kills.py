@@ -30,7 +30,8 @@ from metering.clock import SimulatedClock
 from metering.codec import read_envelope
 from metering.topics import Topics
 from simulators.oracle import Verdict, judge, last_number, produced_in, stored_in_influx
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.stack import Stack, free_port
 from tests.support.central import write_line
 from tests.support.chain import Key, differences, expected_of, found_in, kinds_of, outbox_left, rounds_in

@@ -17,7 +17,8 @@ import yaml
 
 from metering.clock import SimulatedClock
 from simulators.companions import Services, gateway
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 from simulators.stack import Stack
 from tests.support.servers import free_port
 
@@ -44,7 +45,7 @@ class Roadside:
 
     def change(self, **keys: object) -> None:
         """Write the agent's file again with other keys."""
-        document = gateway(self.park, self.stack.services) | keys
+        document = gateway(self.park, self.stack.services, self.stack.folder) | keys
         self.config.write_text(yaml.safe_dump(document, sort_keys=False))
 
     async def poll(self) -> None:

@@ -1,7 +1,8 @@
 """Reads the meters of one Modbus bus by their profiles: plan, ask block by block, decode.
 
-A block the meter refuses costs the quantities in it, not the others: models of one series differ in what
-they have. Silence ends the read; what was heard before it is kept.
+A block the meter refuses costs the quantities it does not have, not the others, and only until the driver has learned
+which they are (``refusals``). A SunSpec meter is asked once where its registers stand. Silence ends the read; what was
+heard before it is kept.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Protocol
 
 from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
 from edge_agent.drivers.modbus.pace import Pace
-from edge_agent.drivers.modbus.profile import Profile, ProfileRegister
-from edge_agent.drivers.modbus.read_plan import Span, plan
-from edge_agent.drivers.modbus.registers import Conversion, decode, transformer_ratio
+from edge_agent.drivers.modbus.profile import Profile, ProfileRegister, SunSpec
+from edge_agent.drivers.modbus.read_plan import Limits, Span
+from edge_agent.drivers.modbus.refusals import Inquiry, Known, Refusals
+from edge_agent.drivers.modbus.registers import Taken
+from edge_agent.drivers.modbus.request import Request, requests_for
+from edge_agent.drivers.modbus.sunspec import Found, NamePlate, discovery
 from metering.clock import Clock
 from metering.round import Quality
 
@@ -54,23 +58,10 @@ class ModbusMeter:
     ct_ratio: float = 1.0
     pt_ratio: float = 1.0
 
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One value inside a block."""
-
-    offset: int
-    count: int
-    conversion: Conversion
-    ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One request and what to take out of its answer."""
-
-    block: Span
-    items: tuple[_Item, ...]
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """Of the current and of the voltage transformers."""
+        return self.ct_ratio, self.pt_ratio
 
 
 class ModbusDriver:
@@ -80,7 +71,9 @@ class ModbusDriver:
         self._link = link
         self._meters = meters
         self._clock = clock
-        self._asks: dict[tuple[str, frozenset[str]], tuple[_Ask, ...]] = {}
+        self._refusals: dict[str, Refusals] = {}
+        self._found: dict[str, Found] = {}
+        self._requests: dict[tuple[object, ...], tuple[Request, ...]] = {}
 
     @property
     def connected(self) -> bool:
@@ -88,7 +81,9 @@ class ModbusDriver:
         return self._link.connected
 
     async def connect(self) -> ReadFailure | None:
-        """Open the line."""
+        """Open the line, and forget what was learned of the meters on it."""
+        self._refusals.clear()
+        self._found.clear()
         return await self._link.connect()
 
     def close(self) -> None:
@@ -96,69 +91,104 @@ class ModbusDriver:
         self._link.close()
 
     def offers(self, meter: str) -> frozenset[str]:
-        """Every quantity of the meter's profile."""
+        """Every quantity of the meter's profile; of a SunSpec meter that has answered, those it has."""
+        if meter in self._found:
+            return frozenset(register.quantity for register in self._found[meter].registers)
         return self._meters[meter].profile.quantities
 
+    def name_plate(self, meter: str) -> NamePlate | None:
+        """Who made the meter, if it is a SunSpec meter that has answered."""
+        return self._found[meter].plate if meter in self._found else None
+
     def cost(self, meter: str, quantities: frozenset[str]) -> Cost:
-        """Requests, registers and line time of one read."""
-        counts = [ask.block.count for ask in self._plan(meter, quantities)]
-        return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
+        """Requests, registers and line time of one read; the dearest there may be while the map is not known."""
+        known = self._found.get(meter)
+        maps = (known.registers,) if known else self._meters[meter].profile.maps
+        return max((self._cost(meter, one, quantities) for one in maps), key=lambda cost: cost.line_s)
 
     async def read(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Ask for every block that holds one of the quantities."""
-        values: dict[str, float | None] = {}
-        failure: ReadFailure | None = None
-        answers = 0
-        dropped = False
-        asks = self._plan(meter, quantities)
         of = self._meters[meter]
-        for ask in asks:
-            words = await self._link.read(of.unit, of.profile.function, ask.block)
-            if isinstance(words, ReadFailure):
-                failure = words
-                if failure.reason is Reason.EXCEPTION:
-                    continue
+        looked = 0
+        if of.profile.sunspec and meter not in self._found:
+            outcome, looked = await self._discover(of, of.profile.sunspec)
+            if isinstance(outcome, ReadFailure):
+                return outcome
+            self._found[meter] = outcome
+        found = self._found.get(meter)
+        map_ = (found.registers, found.base) if found else (of.profile.registers, 0)
+        inquiry = Inquiry(self._plan(meter, *map_, quantities))
+        taken = Taken()
+        failure: ReadFailure | None = None
+        while request := inquiry.next():
+            words = await self._link.read(of.unit, request.function, request.block)
+            if not isinstance(words, ReadFailure):
+                request.answer.take(words, taken)
+                inquiry.answered()
+                continue
+            failure = words
+            if failure.reason is not Reason.EXCEPTION:
                 break
-            answers += 1
-            dropped = self._take(meter, ask, words, values) or dropped
-        if failure is not None and not answers:
-            return failure
-        missing = (quantities & self.offers(meter)) - values.keys()
-        values |= dict.fromkeys(missing)
-        quality = Quality.OUT_OF_RANGE if dropped else GOOD
+            inquiry.refused(failure.code)
+        if failure is not None:
+            if not inquiry.answers:
+                if failure.reason is Reason.EXCEPTION:
+                    self._found.pop(meter, None)  # another meter may stand there now
+                return failure
+            self._refusals.setdefault(meter, Refusals(self._clock.now_ms())).learn(*inquiry.proved())
+        taken.finish()
+        return self._reading(taken, quantities & self.offers(meter), looked + inquiry.asked)
+
+    def _reading(self, taken: Taken, wanted: frozenset[str], requests: int) -> Reading:
+        values = taken.values
+        for quantity in wanted - values.keys():
+            values[quantity] = None
+        quality = Quality.OUT_OF_RANGE if taken.dropped else GOOD
         if None in values.values():
             quality |= Quality.PARTIAL
-        return Reading(self._clock.now_ms(), values, quality, len(asks))
+        return Reading(self._clock.now_ms(), values, quality, requests)
 
-    def _take(self, meter: str, ask: _Ask, words: list[int], values: dict[str, float | None]) -> bool:
-        """Decode one answer; whether a value had to be dropped."""
-        dropped = False
-        order = self._meters[meter].profile.word_order
-        for item in ask.items:
-            value = decode(words[item.offset : item.offset + item.count], order, item.conversion, item.ratio)
-            values[item.conversion.quantity] = value.number
-            dropped = dropped or value.dropped
-        return dropped
+    async def _discover(self, of: ModbusMeter, sunspec: SunSpec) -> tuple[Found | ReadFailure, int]:
+        """Ask a SunSpec meter where its registers stand; with the number of requests."""
+        walk = discovery(sunspec)
+        block, asked = next(walk), 0
+        while True:
+            answer = await self._link.read(of.unit, of.profile.function, block)
+            asked += 1
+            if isinstance(answer, ReadFailure) and answer.reason is not Reason.EXCEPTION:
+                return answer, asked
+            try:
+                block = walk.send(None if isinstance(answer, ReadFailure) else answer)
+            except StopIteration as end:
+                found: Found | str = end.value
+                return found if isinstance(found, Found) else ReadFailure(Reason.GARBLED, found), asked
 
-    def _plan(self, meter: str, quantities: frozenset[str]) -> tuple[_Ask, ...]:
-        """Planned once for each meter and rate group, then remembered."""
-        key = (meter, quantities)
-        if key not in self._asks:
-            profile = self._meters[meter].profile
-            wanted = [register for register in profile.registers if register.quantity in quantities]
-            blocks = plan((register.span for register in wanted), profile.limits(self._link.pace.request_cost))
-            self._asks[key] = tuple(_Ask(block, self._items(meter, block, wanted)) for block in blocks)
-        return self._asks[key]
+    def _cost(self, meter: str, registers: tuple[ProfileRegister, ...], quantities: frozenset[str]) -> Cost:
+        counts = [request.block.count for request in self._plan(meter, registers, 0, quantities)]
+        return Cost(len(counts), sum(counts), sum(self._link.pace.read_s(count) for count in counts))
 
-    def _items(self, meter: str, block: Span, wanted: list[ProfileRegister]) -> tuple[_Item, ...]:
+    def _plan(
+        self, meter: str, registers: tuple[ProfileRegister, ...], base: int, quantities: frozenset[str]
+    ) -> tuple[Request, ...]:
+        """Planned once for all meters that are asked for the same and refuse the same."""
         of = self._meters[meter]
-        return tuple(
-            _Item(
-                register.address - block.address,
-                register.span.count,
-                register.conversion,
-                transformer_ratio(register.quantity, of.ct_ratio, of.pt_ratio),
-            )
-            for register in wanted
-            if block.address <= register.address < block.end
-        )
+        known = self._refusals[meter].at(self._clock.now_ms()) if meter in self._refusals else Known()
+        key = (id(registers), base, of.ratios, quantities, known)
+        if key not in self._requests:
+            wanted = [register for register in registers if register.quantity in quantities]
+            self._requests[key] = self._planned(of, wanted, base, known)
+        return self._requests[key]
+
+    def _planned(self, of: ModbusMeter, wanted: list[ProfileRegister], base: int, known: Known) -> tuple[Request, ...]:
+        profile = of.profile
+        cost = self._link.pace.request_cost
+
+        def limits(function: int) -> Limits:
+            return profile.blocks.limits(cost, known.stretches(function))
+
+        def there(register: ProfileRegister) -> bool:
+            spans = [span for span in (register.span, register.scale_span) if span]
+            function = profile.function_of(register)
+            return not any((function, Span(span.address + base, span.count)) in known.values for span in spans)
+
+        return requests_for(profile, list(filter(there, wanted)) or wanted, limits, of.ratios, base)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from modbus_script import ModbusScript, counting, floats, hang_up, refusing, silent
 
+from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
+from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
@@ -29,7 +30,7 @@ WANTED = frozenset({"active_power", "active_energy_import"})
 
 def bus_at(port: int, units: int, clock=None) -> Bus:
     meters = {f"m{u}": ModbusMeter(u, ProfileShelf().profile("eastron_sdm630")) for u in range(1, units + 1)}
-    link = ModbusTcpLink(ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1", port=port, timeout="60ms"))
+    link = make_link(ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1", port=port, timeout="60ms"))
     clock = clock or SystemClock()
     return Bus("b1", ModbusDriver(link, meters, clock), meters, clock, Counters())
 
@@ -122,7 +123,7 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
 
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
-    endpoint.units[1] = lambda one: refuse(one) if one.address >= 0x48 else power(one)
+    endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
     async with running(bus_at(endpoint.port, 1)) as bus:
         (both,) = await ask(bus, "m1", quantities=frozenset({"active_power", "voltage_l1"}))
         (split,) = await ask(bus, "m1", quantities=frozenset({"voltage_l1", "active_energy_import"}))

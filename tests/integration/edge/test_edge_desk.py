@@ -10,8 +10,9 @@ import pytest
 from modbus_script import ModbusScript, floats, silent
 
 from edge_agent.desk import Desk, ask_at, door_beside
+from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
+from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
@@ -28,7 +29,7 @@ async def bus(endpoint: ModbusScript):
     meters = {f"m{u}": ModbusMeter(u, ProfileShelf().profile("eastron_sdm630")) for u in (1, 2)}
     settings = ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1", port=endpoint.port, timeout="100ms")
     clock = SystemClock()
-    one = Bus("b1", ModbusDriver(ModbusTcpLink(settings), meters, clock), meters, clock, Counters())
+    one = Bus("b1", ModbusDriver(make_link(settings), meters, clock), meters, clock, Counters())
     task = asyncio.create_task(one.run())
     yield one
     task.cancel()

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulators.park import PREFIXES
-from simulators.stack import free_port
-from tests.support.roadside import roadside
+from tests.support.hard_park import BUSES, hard_park
 from tests.support.ticks import held, ticks_of
 from tests.support.waiting import until
 
-BUSES, ON_EACH, TICKS = 10, 20, 6
+ROUNDS = 12  # of every tick one in time, and while the dead are still asked one of the late
 
 
 async def test_a_dead_and_a_noisy_meter_on_every_line_cost_the_other_180_nothing(tmp_path: Path):
-    trades = dict.fromkeys(PREFIXES, BUSES * ON_EACH // len(PREFIXES))
-    names = [f"{prefix}{n + 1:02d}" for prefix in PREFIXES.values() for n in range(trades["retail"])]
-    dead, noisy = names[3::ON_EACH], names[11::ON_EACH]
-    faults = [{"fault": "silent", "meters": dead}, {"fault": "garbage", "meters": noisy, "share": 0.5}]
-    port = free_port(BUSES)
-    async with roadside(
-        tmp_path, free_port(), 1, trades=trades, every="2s", port=port, meters_per_endpoint=ON_EACH, faults=faults
-    ) as street:
-        buses = [{"id": f"b{n + 1}", "type": "modbus_tcp", "host": "127.0.0.1", "port": port + n} for n in range(BUSES)]
-        street.change(buses=[bus | {"timeout": "300ms"} for bus in buses])
-        await street.poll()
-        good = set(names) - {*dead, *noisy}
-        assert len(good) == 180
-        await until(lambda: held(street.spool) >= 2 * TICKS, "a dozen rounds", 60)  # one in time, one of the late
+    async with hard_park(tmp_path, every="2s", patience="300ms") as park:
+        await until(lambda: held(park.street.spool) >= ROUNDS, "a dozen rounds", 60)
+        good, dead = ticks_of(park.street.spool, park.good), ticks_of(park.street.spool, park.dead)
+        suspended = park.street.said("meter_suspended")
 
-        assert ticks_of(street.spool, good).ticks >= TICKS // 2
-        assert ticks_of(street.spool, good).missed == 0
-        assert ticks_of(street.spool, dead).missed == ticks_of(street.spool, dead).expected
-        assert street.said("meter_suspended") >= BUSES
+    assert len(park.good) == 180
+    assert good.ticks >= ROUNDS // 2
+    assert good.missed == 0
+    assert dead.missed == dead.expected
+    assert suspended >= BUSES

@@ -9,12 +9,15 @@ from edge_servers import free_port
 from modbus_script import ModbusScript, counting, garbage, hang_up, other_unit, refusing, short, silent
 
 from edge_agent.drivers.driver import ReadFailure, Reason
-from edge_agent.drivers.modbus.modbus_link import ModbusTcpLink, ModbusTcpSettings
+from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
+from edge_agent.drivers.modbus.links import make_link
+from edge_agent.drivers.modbus.mbap_link import MbapLink
 from edge_agent.drivers.modbus.read_plan import Span
+from edge_agent.drivers.modbus.rtu_link import RtuLink
 
 
-def link_to(port: int, host: str = "127.0.0.1", timeout: str = "100ms") -> ModbusTcpLink:
-    return ModbusTcpLink(ModbusTcpSettings(id="b", type="modbus_tcp", host=host, port=port, timeout=timeout))
+def link_to(port: int, host: str = "127.0.0.1", timeout: str = "100ms") -> MbapLink | RtuLink:
+    return make_link(ModbusTcpSettings(id="b", type="modbus_tcp", host=host, port=port, timeout=timeout))
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ async def link(endpoint: ModbusScript):
 
 
 @pytest.mark.parametrize(("function", "count"), [(3, 1), (4, 125)])
-async def test_reads_what_was_asked(endpoint: ModbusScript, link: ModbusTcpLink, function: int, count: int):
+async def test_reads_what_was_asked(endpoint: ModbusScript, link: MbapLink | RtuLink, function: int, count: int):
     endpoint.units[7] = counting
 
     words = await link.read(7, function, Span(0x2000, count))
@@ -43,11 +46,13 @@ async def test_reads_what_was_asked(endpoint: ModbusScript, link: ModbusTcpLink,
         (refusing(2), Reason.EXCEPTION),
         (short, Reason.GARBLED),
         (other_unit, Reason.SILENT),
-        (garbage, Reason.SILENT),
+        (garbage, Reason.NOISE),
         (hang_up, Reason.LINK_LOST),
     ],
 )
-async def test_a_fault_is_a_value_and_the_link_goes_on(endpoint: ModbusScript, link: ModbusTcpLink, behaviour, reason):
+async def test_a_fault_is_a_value_and_the_link_goes_on(
+    endpoint: ModbusScript, link: MbapLink | RtuLink, behaviour, reason
+):
     endpoint.units = {1: behaviour, 2: counting}
 
     failure = await link.read(1, 4, Span(0, 10))
@@ -59,7 +64,7 @@ async def test_a_fault_is_a_value_and_the_link_goes_on(endpoint: ModbusScript, l
     assert await link.read(2, 4, Span(0, 3)) == [0, 1, 2]
 
 
-async def test_the_code_of_an_exception_is_kept(endpoint: ModbusScript, link: ModbusTcpLink):
+async def test_the_code_of_an_exception_is_kept(endpoint: ModbusScript, link: MbapLink | RtuLink):
     endpoint.units[1] = refusing(2)
 
     failure = await link.read(1, 3, Span(0, 2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +23,7 @@ from metering.errors import LinkLost, StopAndFix
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Origin, Round, pack
 from metering.settings import MqttSettings
+from tests.support.certificates import authority, certificate
 
 NOW = 1_772_400_000_000
 ROUNDS = 5
@@ -42,35 +42,6 @@ def _collected_here() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
-def authority(folder: Path, name: str) -> Path:
-    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
-    openssl(
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-        *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)),
-        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-    )
-    return certificate
-
-
-def certificate(folder: Path, name: str, ca: Path, alternative: str = "DNS:localhost") -> Path:
-    key, request, signed = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.crt"
-    extension = folder / f"{name}.ext"
-    extension.write_text(f"subjectAltName={alternative}\nauthorityKeyIdentifier=keyid\n")
-    openssl(
-        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request)),
-    )
-    openssl(
-        *("x509", "-req", "-in", str(request), "-CA", str(ca), "-CAkey", str(ca.with_suffix(".key"))),
-        *("-CAcreateserial", "-days", "2", "-extfile", str(extension), "-out", str(signed)),
-    )
-    return signed
 
 
 @dataclass

@@ -12,7 +12,8 @@ from pymodbus.exceptions import ModbusException
 from metering.clock import SimulatedClock
 from simulators.faults import Fault
 from simulators.modbus_meter import ModbusServer, UnknownUnit
-from simulators.park import Park, ParkSettings, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings
 
 START = datetime(2026, 6, 18, 3, tzinfo=UTC)
 PARK = expand(ParkSettings(start=START, trades={"retail": 4}), START)

@@ -52,5 +52,37 @@ def test_an_own_profile_goes_before_the_shipped_one(tmp_path: Path):
 
     shelf = ProfileShelf(tmp_path)
 
-    assert shelf.names == ["chint_dtsu666", "eastron_sdm630"]
+    assert shelf.names == ProfileShelf().names
     assert shelf.profile("eastron_sdm630").model == "One register"
+
+
+GATEWAY = """gateway: park-01
+buses:
+  - {id: b1, type: modbus_tcp, host: 127.0.0.1}
+meters:
+  - &first {id: m1, bus: b1, unit: 010, profile: chint_dtsu666, ct_ratio: 200/5, pt_ratio: 10000:100}
+  - {<<: *first, id: m2, unit: 0x0B}
+groups:
+  - {id: main, every: 60s}
+"""
+
+
+def test_what_a_technician_writes_is_taken_as_it_is_meant(tmp_path: Path):
+    file = tmp_path / "gateway.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + GATEWAY.replace("\n", "\r\n").encode())
+
+    first, second = load(file).meters
+
+    assert (first.unit, first.ct_ratio, first.pt_ratio) == (10, 40, 100)
+    assert second == first.model_copy(update={"id": "m2", "unit": 11})
+
+
+def test_what_only_follows_from_a_wrong_entry_is_not_told(tmp_path: Path):
+    file = tmp_path / "gateway.yaml"
+    wrong = "{id: b1, type: modbus_tcp, host: 127.0.0.1, port: http}"
+    file.write_text(GATEWAY.replace("{id: b1, type: modbus_tcp, host: 127.0.0.1}", wrong))
+
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+
+    assert [problem.path for problem in caught.value.problems] == ["buses[0].port"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,12 +68,29 @@ def test_a_note_says_what_has_probably_happened(reads, notes):
     assert truth.notes[0].after == reads[1]
 
 
+def test_a_register_rolls_over_where_its_profile_says():
+    rolls = Terminals(rolls_at={"active_energy_import": 5000.0})
+    truth = RegisterTruth({"m": rolls})
+    judged([4999.0, 0.5, 0.6, 0.7], truth)
+
+    assert [note.what for note in truth.notes] == ["fell", "rolled_over"]
+
+
 def test_a_transformer_raises_what_a_meter_may_carry():
     small, large = Terminals(LARGEST_METER_KW, 1.0), Terminals(LARGEST_METER_KW * 40, 40.0)
     reads = [1000.0, 1030.0]
 
     assert judged(reads, RegisterTruth({"m": small})) == [FINE, JUMPED]
     assert judged(reads, RegisterTruth({"m": large})) == [FINE, FINE]
+    assert judged(reads, RegisterTruth({"m": Terminals(math.inf)}), every=0) == [FINE, FINE]
+
+
+def test_a_register_that_agrees_with_the_power_is_not_doubted_whatever_the_name_plate_says():
+    small = Terminals(5.0)
+    reads = [1000.0 + 9.2 * i for i in range(6)]  # 552 kW through transformers that nobody told us of
+
+    assert judged(reads, RegisterTruth({"m": small}), power=552.0) == [FINE] * 6
+    assert judged([10.0, 9113.0, 19.2], RegisterTruth({"m": small}), power=552.0) == [FINE, JUMPED, FINE]
 
 
 def test_a_register_that_stands_while_power_flows_is_stuck_and_its_value_stays_good():

@@ -25,27 +25,27 @@ from edge_agent.drivers.modbus.registers import Conversion, Value, decode, trans
     ],
 )
 def test_words_become_numbers(words, order, kind, scale, number):
-    value = decode(words, order, Conversion("active_energy_import", kind, scale))
+    value = decode(words, Conversion("active_energy_import", kind, scale, word_order=order))
 
     assert value == Value(pytest.approx(number))
 
 
 def test_a_sentinel_is_no_reading_and_no_fault():
-    assert decode([0x7FFF], "big", Conversion("frequency", "int16", invalid=(0x7FFF,))) == Value(None)
+    assert decode([0x7FFF], Conversion("frequency", "int16", invalid=(0x7FFF,))) == Value(None)
 
 
 @pytest.mark.parametrize("words", [[0x7FC0, 0], [0x7F80, 0], [0xFF80, 0], [0x7F7F, 0xFFFF], [0x44FA, 0x2000]])
 def test_what_cannot_be_is_dropped_and_said(words):
     conversion = Conversion("voltage_l1", "float32", minimum=0, maximum=2000)
 
-    assert decode(words, "big", conversion) == Value(None, dropped=True)
+    assert decode(words, conversion) == Value(None, dropped=True)
 
 
 def test_what_no_round_can_carry_is_dropped_after_the_ratio():
     conversion = Conversion("active_energy_import", "float32", 1e6)
 
-    assert decode([0x4366, 0x8000], "big", conversion).number == pytest.approx(230.5e6)
-    assert decode([0x4366, 0x8000], "big", conversion, 1e6) == Value(None, dropped=True)
+    assert decode([0x4366, 0x8000], conversion).number == pytest.approx(230.5e6)
+    assert decode([0x4366, 0x8000], conversion, 1e6) == Value(None, dropped=True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from simulators.meter_image import CHINT_DTSU666, EASTRON_SDM630, MeterImage
+from simulators.meter_image import MeterImage
+from simulators.meter_images import CHINT_DTSU666, EASTRON_SDM630
 from simulators.physics import Flow, Reading
 
 READING = Reading(
@@ -35,7 +36,7 @@ DTSU666 = {
 
 
 def ask(image: MeterImage, address: int, count: int, function: int | None = None) -> bytes:
-    return image.answer(struct.pack(">BHH", function or image.function, address, count), READING)
+    return image.answer(struct.pack(">BHH", function or image.functions[0], address, count), READING)
 
 
 def floats(answer: bytes) -> list[float]:
@@ -72,8 +73,8 @@ def test_a_request_may_cut_a_float_in_two() -> None:
         (EASTRON_SDM630, 0x017E, 4, None, 2),
         (EASTRON_SDM630, 0xFFFF, 2, None, 2),
         (CHINT_DTSU666, 0x1000, 2, None, 2),
-        (CHINT_DTSU666, 0x102E, 4, None, 2),
-        (CHINT_DTSU666, 0x2004, 2, None, 2),
+        (CHINT_DTSU666, 0x1030, 4, None, 2),
+        (CHINT_DTSU666, 0x1FFE, 2, None, 2),
         (EASTRON_SDM630, 0, 0, None, 3),
         (EASTRON_SDM630, 0, 82, None, 3),
         (CHINT_DTSU666, 0x2006, 126, None, 3),
@@ -82,7 +83,7 @@ def test_a_request_may_cut_a_float_in_two() -> None:
 def test_what_a_meter_refuses(image: MeterImage, address: int, count: int, function: int | None, code: int) -> None:
     answer = ask(image, address, count, function)
 
-    assert answer == bytes(((function or image.function) | 0x80, code))
+    assert answer == bytes(((function or image.functions[0]) | 0x80, code))
 
 
 @pytest.mark.parametrize("request_pdu", [b"", b"\x04", b"\x04\x00\x00\x00", b"\x04\x00\x00\x00\x02\x00"])

@@ -8,7 +8,8 @@ import yaml
 from metering.quantity import QUANTITIES as KNOWN_QUANTITIES
 from metering.settings import ConfigError, load_file, load_text
 from simulators.companions import QUANTITIES, Services, write_companions
-from simulators.park import Park, ParkSettings, check_park, expand
+from simulators.park import Park, expand
+from simulators.park_settings import ParkSettings, check_park
 
 TODAY = datetime(2026, 3, 2, 3, 4, 5, tzinfo=UTC)
 EXAMPLE = Path(__file__).parents[3] / "config" / "park.example.yaml"

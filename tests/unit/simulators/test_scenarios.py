@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from simulators.park import ParkMeter, ParkSettings, ScenarioSettings, expand
+from simulators.park import ParkMeter, expand
+from simulators.park_settings import ParkSettings, ScenarioSettings
 from simulators.scenarios import EXPECTED, ScenarioName
 
 TODAY = datetime(2026, 6, 18, 3, tzinfo=UTC)

@@ -1,0 +1,71 @@
+"""Opens the connection to a TCP endpoint, in the clear or inside TLS, or says why it cannot be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from edge_agent.drivers.driver import ReadFailure, Reason
+from edge_agent.drivers.modbus.bus_settings import ModbusRtuTcpSettings, ModbusTcpSettings, ModbusTlsSettings
+from edge_agent.drivers.modbus.stream import Stream
+
+
+async def open_tcp(settings: ModbusTcpSettings | ModbusRtuTcpSettings) -> Stream | ReadFailure:
+    """A connection in the clear."""
+    return await _opened(settings.host, settings.port, settings.timeout, None)
+
+
+async def open_tls(settings: ModbusTlsSettings) -> Stream | ReadFailure:
+    """A connection inside TLS 1.2 or newer; there is no way back to the clear."""
+    try:
+        context = _context(settings)
+    except (OSError, ValueError) as error:
+        return ReadFailure(Reason.UNTRUSTED, f"{_unreadable(settings, error)}")
+    return await _opened(settings.host, settings.port, settings.timeout, context)
+
+
+def _context(settings: ModbusTlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = settings.check_server_name
+    if settings.certificate_file is not None:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    return context
+
+
+def _unreadable(settings: ModbusTlsSettings, error: Exception) -> str:
+    files = [str(path) for path in (settings.ca_file, settings.certificate_file, settings.key_file) if path is not None]
+    return f"{', '.join(files)}: {getattr(error, 'strerror', None) or error}"
+
+
+async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContext | None) -> Stream | ReadFailure:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, stream = await loop.create_connection(lambda: Stream(_why_lost), host, port, ssl=context)
+    except OSError as error:
+        return _why_not(error, host, port, tls=context is not None)
+    return stream
+
+
+def _why_not(error: OSError, host: str, port: int, *, tls: bool) -> ReadFailure:
+    place = f"{host}:{port}"
+    match error:
+        case socket.gaierror():
+            return ReadFailure(Reason.UNKNOWN_HOST, host)
+        case ConnectionRefusedError():
+            return ReadFailure(Reason.REFUSED, place)
+        case ssl.SSLCertVerificationError():
+            return ReadFailure(Reason.UNTRUSTED, f"{place}: {error.verify_message}")
+        case ssl.SSLError():
+            return ReadFailure(Reason.TLS_REFUSED, f"{place}: {error.reason or error}")
+        case ConnectionError() if tls:  # it took the call and dropped it
+            return ReadFailure(Reason.TLS_REFUSED, f"{place}: {error.strerror or error}")
+    return ReadFailure(Reason.UNREACHABLE, place)
+
+
+def _why_lost(error: Exception | None) -> ReadFailure:
+    if isinstance(error, ssl.SSLError):  # with TLS 1.3 a refusal of our certificate only shows now
+        return ReadFailure(Reason.TLS_REFUSED, error.reason or str(error))
+    return ReadFailure(Reason.LINK_LOST, "" if error is None else str(error))

@@ -1,0 +1,135 @@
+"""pydantic's errors → problems with a place, in words a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from metering.marked_yaml import MarkedTree, Place, Problem
+from metering.settings_words import MESSAGES, WORDS, Language
+
+_SHOWN: Final = 60
+_NEEDS_QUOTES: Final = ("identifier", "string_type")
+_SECRETS: Final = {"password": "password_file", "passwd": "password_file", "token": "token_file"}
+
+
+def explain(error: ErrorDetails, tree: MarkedTree, model: type[BaseModel]) -> Problem:
+    """Turn one pydantic error into a problem with a place."""
+    words = WORDS[tree.lang]
+    path = known_part(error["loc"], tree)
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = sorted(_fields_at(model, path[:-1]))
+        return Problem.at(tree.keys.get(path), path, words["unknown key"] + _hint(str(path[-1]), known, tree.lang))
+    if kind == "missing":
+        return Problem.at(tree.nearest(path), (*path, error["loc"][-1]), words["missing"])
+    template = MESSAGES.get(kind)
+    text = error["msg"].removeprefix("Value error, ")
+    if template is not None:
+        text = template[tree.lang == "zh"].format(**_plain(error.get("ctx", {}), tree.lang))
+    return Problem.at(tree.nearest(path), path, text + _got(error, path, tree))
+
+
+def without_echoes(errors: list[ErrorDetails], tree: MarkedTree) -> list[ErrorDetails]:
+    """Leave out what another message says already.
+
+    That is a list that is short only because its entry is wrong, a value that could not be read at all, and the kinds
+    of a union beside the one that was meant.
+    """
+    places = [error["loc"] for error in errors]
+
+    def echoes(error: ErrorDetails) -> bool:
+        here = error["loc"]
+        deeper = any(len(place) > len(here) and place[: len(here)] == here for place in places)
+        return here in tree.unreadable or (error["type"] == "too_short" and deeper)
+
+    return [error for error in errors if not echoes(error)]
+
+
+def known_part(location: Place, tree: MarkedTree) -> Place:
+    """Drop the union tags and member names pydantic adds: they are no keys of the file."""
+    if location in tree.values:
+        return location
+    real: Place = ()
+    for part in location:
+        if (*real, part) in tree.values:
+            real = (*real, part)
+    return real
+
+
+def field_names(model: type[BaseModel]) -> set[str]:
+    """Every key that may stand anywhere in a file of this model."""
+    names: set[str] = set()
+    waiting, seen = [model], {model}
+    while waiting:
+        fields = waiting.pop().model_fields
+        names |= {field.alias or name for name, field in fields.items()}
+        for field in fields.values():
+            new = set(_models_in(field.annotation)) - seen
+            seen |= new
+            waiting += new
+    return names
+
+
+def _hint(wrong: str, known: list[str], lang: Language) -> str:
+    words = WORDS[lang]
+    if wrong.lower() in _SECRETS:
+        return " → " + words["secret"].format(_SECRETS[wrong.lower()])
+    near = difflib.get_close_matches(wrong, known, 1)
+    if near:
+        return words["did you mean"].format(near[0])
+    return words["known"].format(", ".join(known)) if known else ""
+
+
+def _got(error: ErrorDetails, path: Place, tree: MarkedTree) -> str:
+    """The value as it stands in the file, and what to do about its quotation marks."""
+    words = WORDS[tree.lang]
+    value = error["input"]
+    if isinstance(value, dict | list | BaseModel) or not path:
+        return ""
+    got = words["got"].format(_shown(value, tree.written.get(path)))
+    if error["type"] in _NEEDS_QUOTES and value is not None and not isinstance(value, str) and path in tree.written:
+        return got + words["quote"].format(tree.written[path])
+    if error["type"] == "int_parsing" and isinstance(value, str) and path not in tree.written:
+        try:
+            return got + words["bare number"].format(int(value, 0))
+        except ValueError:
+            return got
+    return got
+
+
+def _shown(value: object, written: str | None) -> str:
+    text = repr(value) if isinstance(value, str) else (written or str(value))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "…"
+
+
+def _plain(context: dict[str, Any], lang: Language) -> dict[str, str]:
+    """pydantic's words for a limit or a choice as a person would write them."""
+    comma = "、" if lang == "zh" else ", "
+    plain = {}
+    for key, value in context.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        plain[key] = text.replace(" or ", ", ").replace("'", "").replace(", ", comma)
+    return plain
+
+
+def _fields_at(model: type[BaseModel], path: Place) -> set[str]:
+    """Fields a mapping at ``path`` may have, over all members of a union."""
+    candidates = [model]
+    for part in path:
+        if not isinstance(part, int):
+            fields = [c.model_fields[part].annotation for c in candidates if part in c.model_fields]
+            candidates = [found for annotation in fields for found in _models_in(annotation)]
+    return {name for candidate in candidates for name in candidate.model_fields}
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models_in(inner)

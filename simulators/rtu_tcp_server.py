@@ -1,0 +1,76 @@
+"""A serial server that passes the characters of its line on over TCP, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+
+from metering.clock import Clock
+from simulators.faults import Delivery
+from simulators.framing import RtuFrame
+from simulators.modbus_meter import Endpoint, ModbusServer
+from simulators.paced_line import LineSpeed, PacedLine
+
+
+class RtuTcpServer(ModbusServer):
+    """Listens on one TCP port; every connection has the line for itself."""
+
+    def __init__(
+        self, endpoint: Endpoint, clock: Clock, host: str = "127.0.0.1", port: int = 0, speed: LineSpeed | None = None
+    ) -> None:
+        """Nothing listens before ``start``; without ``speed`` the line has 9600 Bd, 8N1."""
+        super().__init__(endpoint, clock, host, port)
+        self._speed = speed or LineSpeed()
+
+    def echoes(self, unit: int) -> bool:
+        """Whether the serial server hears itself."""
+        return self.endpoint.wire.echoes(unit, self.now_ms())
+
+    def _accept(self) -> asyncio.Protocol:
+        return _LineConnection(self, self._speed)
+
+
+class _LineConnection(asyncio.Protocol):
+    """Hands characters to the line and back."""
+
+    def __init__(self, server: RtuTcpServer, speed: LineSpeed) -> None:
+        self._server = server
+        self._line = PacedLine(self, self._say, speed)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
+        self._transport = transport
+        if not self._server.joined(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        del exc
+        self._line.stop()
+        self._transport = None
+        self._server.left(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Characters for the line."""
+        self._line.hear(data)
+
+    def answer(self, frame: RtuFrame) -> Delivery:
+        """Let the endpoint answer, now; a connection that closes is the serial server's own fault."""
+        delivery = self._server.answer(frame)
+        if delivery.close:
+            self.abort()
+        return delivery
+
+    def echoes(self, unit: int) -> bool:
+        """Whether the serial server hears itself."""
+        return self._server.echoes(unit)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _say(self, octets: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(octets)

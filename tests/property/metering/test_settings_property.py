@@ -1,0 +1,64 @@
+"""Whatever a person writes into a file, loading it gives settings or a ``ConfigError`` with places in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.config import CollectorSettings
+from collector.config import _check as check_collector
+from collector.registry.records import RegistrySettings
+from collector.registry.registry import _check as check_registry
+from collector.tariff.periods import Tariff, mistakes
+from edge_agent.config import GatewaySettings
+from edge_agent.config import _mistakes as check_gateway
+from metering.settings import ConfigError, load_text
+from metering.yaml_slips import mend
+from simulators.park_settings import ParkSettings, check_park
+
+CONFIG = Path(__file__).parents[3] / "config"
+FILES = {
+    "gateway.example.yaml": (GatewaySettings, lambda loaded: list(check_gateway(loaded, CONFIG, "en"))),
+    "collector.example.yaml": (CollectorSettings, lambda loaded: check_collector(loaded, "en")),
+    "registry.example.yaml": (RegistrySettings, lambda loaded: check_registry(loaded, "en")),
+    "tariffs/illustrative.yaml": (
+        Tariff,
+        lambda loaded: [loaded.problem(*one) for one in mistakes(loaded.value, "en")],
+    ),
+    "park.example.yaml": (ParkSettings, check_park),
+}
+TEXTS = {name: (CONFIG / name).read_text(encoding="utf-8") for name in FILES}
+WRITTEN = st.sampled_from(
+    ["", " ", "\t", ":", ": ", "：", "，", "-", "- ", "[", "]", "{", "}", "x", "'", '"', "“", "#", "&a ", "*a", "!x ", "<<: ", "１", "0", "-1", "~", "\n", "\n  ", "\0"]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_changed_file_is_right_or_told_with_places_in_it(name: str, data: st.DataObject):
+    text = TEXTS[name]
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(WRITTEN) + text[at + data.draw(st.integers(0, 12)) :]
+    model, check = FILES[name]
+
+    try:
+        load_text(text, name, model, "zh", check)
+    except ConfigError as error:
+        lines = text.split("\n")
+        assert error.problems
+        for problem in error.problems:
+            assert 1 <= problem.line <= len(lines) + 1
+            assert 1 <= problem.column <= max(map(len, lines)) + 2
+
+
+@given(st.text("ab:： ，\t'\"#{}-１", max_size=40), st.data())
+def test_a_place_of_the_mended_text_is_one_of_the_file(text: str, data: st.DataObject):
+    mended = mend(text, ["a", "ab"])
+    column = data.draw(st.integers(1, len(mended.text) + 1))
+
+    assert 1 <= mended.column(1, column) <= len(text) + 1
