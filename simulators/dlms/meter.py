@@ -11,7 +11,7 @@ from typing import Final
 
 from simulators.dlms.data import Data, logical_name
 from simulators.dlms.objects import Column, CosemObject, MeterClock, Plain, Profile, Register
-from simulators.modbus_meter import Metered
+from simulators.lies import Metered
 from simulators.physics import Reading
 
 LOAD_PROFILE: Final = logical_name("1-0:99.1.0")

@@ -142,7 +142,7 @@ class Counters:
 
     def __init__(self, file: CounterFile) -> None:
         self.file = file
-        self._block = iter(range(0))
+        self._block = range(0)
 
     def __call__(self) -> int:
         """A number that was never used and never will be again.
@@ -151,8 +151,27 @@ class Counters:
             Spent: there are no more.
             StopAndFix: no block can be reserved.
         """
-        number = next(self._block, None)
-        if number is None:
-            self._block = iter(self.file.reserve())
-            number = next(self._block)
+        self.prepare(1)
+        number = self._block[0]
+        self._block = self._block[1:]
         return number
+
+    @property
+    def following(self) -> int:
+        """The lowest number that may come next."""
+        return self._block[0] if self._block else self.file.marks().reserved
+
+    def prepare(self, least: int = BLOCK // 4) -> None:
+        """Have so many numbers at hand, so that nothing waits for the disk in the middle of a conversation.
+
+        Raises:
+            Spent: there are no more.
+            StopAndFix: no block can be reserved.
+        """
+        if len(self._block) < least:
+            self._block = self.file.reserve()
+
+    def catch_up(self, expected: int) -> None:
+        """Go on no lower than the meter expects; see ``CounterFile.catch_up``."""
+        self.file.catch_up(expected)
+        self._block = range(0)

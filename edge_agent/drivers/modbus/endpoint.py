@@ -5,13 +5,33 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import Protocol
 
 from edge_agent.drivers.driver import ReadFailure, Reason
-from edge_agent.drivers.modbus.bus_settings import ModbusRtuTcpSettings, ModbusTcpSettings, ModbusTlsSettings
+from edge_agent.drivers.modbus.bus_settings import ModbusTlsSettings
 from edge_agent.drivers.modbus.stream import Stream
 
 
-async def open_tcp(settings: ModbusTcpSettings | ModbusRtuTcpSettings) -> Stream | ReadFailure:
+class Reachable(Protocol):
+    """Settings of whatever answers on a TCP port."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        ...
+
+    @property
+    def timeout(self) -> float:
+        """How long opening may take, in seconds."""
+        ...
+
+
+async def open_tcp(settings: Reachable) -> Stream | ReadFailure:
     """A connection in the clear."""
     return await _opened(settings.host, settings.port, settings.timeout, None)
 

@@ -1,0 +1,114 @@
+"""From settings to a driver: the line, and for each meter its address, its credentials and its counters.
+
+Secrets are only looked at when an association opens: nothing here reads a key, and nothing keeps one longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from edge_agent.drivers.dlms.acse import Mechanism
+from edge_agent.drivers.dlms.association import Credentials
+from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings, DlmsMeterSettings
+from edge_agent.drivers.dlms.client import Access, Sealing
+from edge_agent.drivers.dlms.counter_store import CounterFile, Counters
+from edge_agent.drivers.dlms.dlms_driver import DlmsDriver, DlmsMeter, LineTime
+from edge_agent.drivers.dlms.hdlc import Deframer, ServerAddress, client_address
+from edge_agent.drivers.dlms.hdlc_session import HdlcSession
+from edge_agent.drivers.dlms.keys import read_key, read_password
+from edge_agent.drivers.dlms.link import DlmsLink, Session
+from edge_agent.drivers.dlms.profile import DlmsProfile
+from edge_agent.drivers.dlms.security import Keys, Protection
+from edge_agent.drivers.dlms.wrapper import Unwrapper, WrapperSession
+from edge_agent.drivers.modbus.endpoint import open_tcp
+from metering.clock import Clock
+from metering.errors import StopAndFix
+
+_CHARACTER_BITS: Final = 10  # HDLC is eight bits, no parity, one stop bit
+_PROTECTIONS: Final = {
+    "both": Protection.BOTH,
+    "authentication": Protection.AUTHENTICATED,
+    "encryption": Protection.ENCRYPTED,
+}
+
+
+def make_dlms_driver(
+    bus: DlmsBusSettings,
+    meters: Mapping[str, tuple[DlmsMeterSettings, DlmsProfile, tuple[float, float]]],
+    clock: Clock,
+    folder: Path,
+) -> DlmsDriver:
+    """A driver for one line; it opens nothing before ``connect``.
+
+    Args:
+        bus: the line.
+        meters: by name: how each is spoken to, its profile, the ratios of its transformers.
+        clock: what time it is.
+        folder: of the file that names keys and counters.
+    """
+    on_a_line = isinstance(bus, DlmsHdlcSettings)
+    link = DlmsLink(partial(open_tcp, bus), Deframer if on_a_line else Unwrapper, bus.timeout)
+    character_s = _CHARACTER_BITS / bus.baudrate if isinstance(bus, DlmsHdlcSettings) else 0.0
+    found = {
+        name: DlmsMeter(
+            profile,
+            _access(bus, name, settings, profile, folder),
+            ZoneInfo(settings.timezone),
+            settings.deviation,
+            ratios,
+        )
+        for name, (settings, profile, ratios) in meters.items()
+    }
+    line_time = LineTime(bus.turnaround, character_s)
+    return DlmsDriver(link, found, clock, line_time, frames_are_numbered=on_a_line)
+
+
+def _access(bus: DlmsBusSettings, name: str, settings: DlmsMeterSettings, profile: DlmsProfile, folder: Path) -> Access:
+    sealing = None
+    if settings.security == "gmac":
+        sealing = Sealing(
+            bytes.fromhex(bus.system_title or ""),
+            _PROTECTIONS[settings.protection],
+            partial(_keys, bus, settings, folder),
+            Counters(CounterFile(folder / bus.counters / f"{name}.json")),
+            profile.counter,
+        )
+    return Access(
+        _session_maker(bus, settings),
+        settings.client,
+        partial(_credentials, settings, folder),
+        sealing,
+        profile.longest_list,
+    )
+
+
+def _session_maker(bus: DlmsBusSettings, settings: DlmsMeterSettings) -> Callable[[int], Session]:
+    if not isinstance(bus, DlmsHdlcSettings):
+        return lambda client: WrapperSession(client, settings.server)
+    server = ServerAddress(settings.server, settings.physical, settings.address_octets).encode()
+    return lambda client: HdlcSession(client_address(client), server, bus.information)
+
+
+def _keys(bus: DlmsBusSettings, settings: DlmsMeterSettings, folder: Path) -> Keys:
+    if bus.system_title is None:
+        raise StopAndFix(f"bus {bus.id} needs a system_title: 16 hexadecimal digits, for this gateway alone")
+    if settings.suite:
+        raise StopAndFix(f"security suite {settings.suite} is not supported → set the meter to suite 0 (AES-GCM-128)")
+    if settings.encryption_key is None or settings.authentication_key is None:
+        raise StopAndFix("gmac needs encryption_key and authentication_key")
+    return Keys(read_key(settings.encryption_key, folder), read_key(settings.authentication_key, folder))
+
+
+def _credentials(settings: DlmsMeterSettings, folder: Path) -> Credentials:
+    if settings.security == "low":
+        if settings.password is None:
+            raise StopAndFix("low needs a password")
+        return Credentials(Mechanism.LOW, read_password(settings.password, folder))
+    if settings.security == "none":
+        return Credentials()
+    title = bytes.fromhex(settings.system_title or "")
+    return Credentials(Mechanism.GMAC, None, title, settings.dedicated_key)
