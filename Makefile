@@ -1,12 +1,12 @@
-# setup: build .venv.  servers: install mosquitto and influxd.  Everything else needs only these two.
+# setup: build .venv.  servers: install mosquitto, influxd, nginx and socat.  Everything else needs only these two.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STACK ?= embedded
-SERVERS := mosquitto influxdb nginx-light
+SERVERS := mosquitto influxdb nginx-light socat
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: setup servers lint test demo bench bench-forecast bench-detection lock clean
+.PHONY: setup servers lint test demo bench bench-forecast bench-detection schemas lock clean
 
 setup: .venv/.ready
 
@@ -21,7 +21,7 @@ setup: .venv/.ready
 	@touch $@
 
 servers:
-	@missing=; for tool in mosquitto influxd nginx; do \
+	@missing=; for tool in mosquitto influxd nginx socat; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing=yes; done; \
 	if [ -n "$$missing" ]; then \
 	  $(SUDO) apt-get update -qq && \
@@ -49,6 +49,12 @@ bench-forecast: setup
 
 bench-detection: setup
 	$(BIN)/python -m tests.bench.detection
+
+# What editors need to know about the YAML files, and the option tables of config/README.md.
+schemas: setup
+	$(BIN)/wattline-edge schema --out config/schema --readme config/README.md
+	$(BIN)/wattline-collector schema --out config/schema --readme config/README.md
+	$(BIN)/wattline-sim schema --out config/schema --readme config/README.md
 
 # Versions and hashes without any address, so the tree works with every mirror of the package index.
 lock:

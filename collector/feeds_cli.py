@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from collector.config import load
+from collector.config import CollectorSettings, load
 from collector.engine.chain_table import read_chain
 from collector.events.chain import Inspection, walk
 from collector.feeding import sources_of, worklist_of
@@ -23,14 +23,25 @@ from collector.feeds.case import Audience, Decision, VerdictGiven
 from collector.feeds.feed_message import canonical
 from collector.feeds.schema import write as write_schemas
 from collector.feeds.worklist import FAR_MS
+from collector.registry.records import RegistrySettings
+from collector.tariff.periods import Tariff
 from metering.errors import StopAndFix
 from metering.log import set_up_log
 from metering.settings import language
+from metering.settings_schema import with_tables
+from metering.settings_schema import write_schemas as write_file_schemas
 
 DEFAULT_CONFIG: Final = Path("/etc/wattline/collector.yaml")
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The collector's YAML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 Lang = Annotated[Literal["zh", "en"] | None, typer.Option("--lang", help="By default that of the environment.")]
+
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "collector": CollectorSettings,
+    "registry": RegistrySettings,
+    "tariff": Tariff,
+}
+"""The kinds of YAML file that the collector reads."""
 
 _LOOK_AGAIN_S: Final = 1.5
 _NAMED: Final = 10
@@ -148,11 +159,17 @@ def calibration(config: ConfigPath = DEFAULT_CONFIG, as_json: AsJson = False) ->
 
 
 @cli.command()
-def schema(out: Annotated[Path, typer.Option(help="Folder to write to.")]) -> None:
-    """Write the JSON Schemas of all messages of the feeds, and the AsyncAPI document."""
+def schema(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    readme: Annotated[Path | None, typer.Option(help="Markdown file whose option tables are written anew.")] = None,
+) -> None:
+    """Write the JSON Schemas of all messages of the feeds, the AsyncAPI document, and the schemas of our YAML files."""
     try:
-        for path in write_schemas(out):
+        for path in [*write_schemas(out), *write_file_schemas(out, MODELS)]:
             typer.echo(str(path))
+        if readme is not None:
+            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
+            typer.echo(str(readme))
     except OSError as error:
         raise StopAndFix(f"{out}: cannot be written: {error.strerror}") from error
 

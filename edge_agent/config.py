@@ -6,6 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
@@ -20,6 +21,9 @@ from metering.clock import SystemClock
 from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
+
+_SPEEDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
+_NEAR_SHARE: Final = 0.05  # receivers stand 2 to 5 % of error, so nothing so near is another speed
 
 
 class GatewaySettings(Settings):
@@ -90,10 +94,20 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
             file = getattr(bus, key, None)
             if file is not None and not file.is_file():
                 yield loaded.problem(("buses", i, key), say["no such file"].format(file))
+        speed = getattr(bus, "baudrate", None)
+        if (meant := _near_miss(speed)) is not None:
+            yield loaded.problem(("buses", i, "baudrate"), say["unusual speed"].format(speed, meant))
     lines = {bus.id for bus in buses if bus.on_a_line}
     for i, meter in enumerate(loaded.value.meters):
         if meter.bus in lines and meter.unit > HIGHEST_LINE_UNIT:
             yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
+
+
+def _near_miss(baudrate: int | None) -> int | None:
+    """The usual speed that was meant; a speed that is far from all of them is meant as it is."""
+    if baudrate is None or baudrate in _SPEEDS:
+        return None
+    return next((speed for speed in _SPEEDS if abs(speed - baudrate) < speed * _NEAR_SHARE), None)
 
 
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:

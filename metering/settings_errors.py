@@ -25,7 +25,11 @@ def explain(error: ErrorDetails, tree: MarkedTree, model: type[BaseModel]) -> Pr
     kind = error["type"]
     if kind == "extra_forbidden":
         known = sorted(_fields_at(model, path[:-1]))
-        return Problem.at(tree.keys.get(path), path, words["unknown key"] + _hint(str(path[-1]), known, tree.lang))
+        wrong = str(path[-1])
+        text = words["unknown key"] + _hint(wrong, known, tree.lang)
+        if wrong.lower() in _SECRETS:
+            text = words["secret"].format(_SECRETS[wrong.lower()])
+        return Problem.at(tree.keys.get(path), path, text)
     if kind == "missing":
         return Problem.at(tree.nearest(path), (*path, error["loc"][-1]), words["missing"])
     template = MESSAGES.get(kind)
@@ -78,8 +82,6 @@ def field_names(model: type[BaseModel]) -> set[str]:
 
 def _hint(wrong: str, known: list[str], lang: Language) -> str:
     words = WORDS[lang]
-    if wrong.lower() in _SECRETS:
-        return " → " + words["secret"].format(_SECRETS[wrong.lower()])
     near = difflib.get_close_matches(wrong, known, 1)
     if near:
         return words["did you mean"].format(near[0])

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
+from pydantic import BaseModel
 
 from metering.clock import Clock, SimulatedClock, SystemClock
 from metering.errors import BackOff, StopAndFix
 from metering.settings import Language, language, load_file
+from metering.settings_schema import with_tables, write_schemas
 from simulators.companions import Services, write_companions
 from simulators.consumers.cli import app as consumers
 from simulators.demo import Demonstration, Outcome, prepare
@@ -34,6 +36,9 @@ app = typer.Typer(
 )
 
 app.add_typer(consumers, name="consumers")
+
+MODELS: Final[dict[str, type[BaseModel]]] = {"park": ParkSettings}
+"""The kinds of YAML file that the simulators read."""
 
 ParkFile = Annotated[Path | None, typer.Option("--park", help="Park file; without it, the park of the demo.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than that of the file.", min=0)]
@@ -96,6 +101,22 @@ def init(
     write_companions(expanded, folder, Services(mqtt_port=mqtt_port, protocol=protocol, influx_url=influx))
     typer.echo(f"{folder}: park.yaml gateway.yaml registry.yaml collector.yaml truth.jsonl")
     typer.echo(f"wattline-sim run {folder / 'park.yaml'}")
+
+
+@app.command()
+def schema(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    readme: Annotated[Path | None, typer.Option(help="Markdown file whose option tables are written anew.")] = None,
+) -> None:
+    """Write the JSON Schema of park files, for editors."""
+    try:
+        for path in write_schemas(out, MODELS):
+            typer.echo(str(path))
+        if readme is not None:
+            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
+            typer.echo(str(readme))
+    except (OSError, ValueError) as error:
+        raise StopAndFix(f"{out}: {error}") from error
 
 
 @app.command()

@@ -37,16 +37,19 @@ class Shown:
     source: Source
     factor: float = 1.0
     low_word_first: bool = False
+    end: int = field(init=False)  # first address behind it
+    _number: struct.Struct = field(init=False, repr=False)
 
-    @property
-    def end(self) -> int:
-        """First address behind it."""
-        return self.address + struct.calcsize(f">{self.code}") // 2
+    def __post_init__(self) -> None:
+        """Prepare what every request needs."""
+        number = struct.Struct(f">{self.code}")
+        object.__setattr__(self, "_number", number)
+        object.__setattr__(self, "end", self.address + number.size // 2)
 
     def octets(self, reading: Reading) -> bytes:
         """Its registers, as they are sent."""
         value = self.source(reading) * self.factor
-        packed = struct.pack(f">{self.code}", value if self.code in "fd" else round(value))
+        packed = self._number.pack(value if self.code in "fd" else round(value))
         if not self.low_word_first:
             return packed
         return b"".join(packed[at : at + 2] for at in range(len(packed) - 2, -1, -2))
@@ -85,14 +88,15 @@ class MeterImage:
     def _registers(self, first: int, count: int, reading: Reading) -> bytes:
         """The bytes of ``count`` registers; a request may cut a value in two, as in the meter."""
         end = first + count
-        octets = [self.constants.get(address, self.filling).to_bytes(2) for address in range(first, end)]
+        image = bytearray(self.filling.to_bytes(2) * count)
+        for address in self.constants.keys() & range(first, end):
+            image[2 * (address - first) : 2 * (address - first + 1)] = self.constants[address].to_bytes(2)
         for one in self.shown:
             if one.address < end and first < one.end:
-                packed = one.octets(reading)
-                for address in range(max(first, one.address), min(end, one.end)):
-                    at = 2 * (address - one.address)
-                    octets[address - first] = packed[at : at + 2]
-        return b"".join(octets)
+                low, high = max(first, one.address), min(end, one.end)
+                part = slice(2 * (low - one.address), 2 * (high - one.address))
+                image[2 * (low - first) : 2 * (high - first)] = one.octets(reading)[part]
+        return bytes(image)
 
 
 def refusal(function: int, code: int) -> bytes:

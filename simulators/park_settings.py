@@ -136,6 +136,11 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
     problems: list[Problem] = []
     if not known:
         problems.append(loaded.problem(("trades",), "the park has no meters"))
+    problems += [
+        loaded.problem(("lines", n, "parity"), "a pseudo-terminal has no parity → none, or line: modbus_rtu_tcp")
+        for n, line in enumerate(settings.lines)
+        if line.line == "modbus_rtu" and line.parity != "none"
+    ]
     problems += _tls_files(loaded)
     for n, scenario in enumerate(settings.scenarios):
         if scenario.meter not in known:

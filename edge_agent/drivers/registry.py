@@ -1,11 +1,12 @@
 """Which kinds of bus and which profiles there are, and the driver for a bus with its meters.
 
-A new kind of bus is one more settings class in ``BusSettings`` and one more line in ``make_driver``.
+A new kind of bus is one more settings class in ``BusSettings``; what opens it is chosen in ``make_driver`` or, for
+Modbus, in ``make_link``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +50,13 @@ def shipped_profiles() -> Path:
 class ProfileShelf:
     """Profiles by name; an own folder goes before the shipped one."""
 
-    def __init__(self, own: Path | None = None, lang: Language = "en") -> None:
+    def __init__(
+        self, own: Path | None = None, lang: Language = "en", held: Mapping[str, Profile] | None = None
+    ) -> None:
+        """Look what there is; ``held`` goes before all files."""
         folders = [shipped_profiles(), *([own] if own is not None else [])]
         self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-        self._read: dict[str, Profile] = {}
+        self._read = dict(held or {})
         self._lang = lang
 
     @property

@@ -54,7 +54,7 @@ def run(quick: bool) -> Iterator[Figure]:
         ("all they offer", None, "edge.requests_ratio_to_one_per_quantity"),
         ("ten values", frozenset(TEN), "edge.requests_ratio_to_one_per_quantity.ten_values"),
     ):
-        sets = [(profile, profile.quantities if wanted is None else wanted) for profile in profiles]
+        sets = [(profile, profile.quantities & (wanted or profile.quantities)) for profile in profiles]
         planned = sum(_planned(profile, quantities) for profile, quantities in sets)
         single = sum(len(quantities) for _, quantities in sets)
         ratio = single / planned

@@ -163,6 +163,7 @@ async def test_the_code_of_an_exception_is_kept(bus: Connected):
 
 async def test_a_connection_that_breaks_is_said_at_once_and_made_again(bus: Connected):
     assert await bus.link.connect() is None
+    assert await bus.read() == registers(BLOCK)
     bus.suffers(Fault("delay", delay_s=0.9 * TIMEOUT_S))
     reading = asyncio.create_task(bus.read())
     await asyncio.sleep(0.2 * TIMEOUT_S)

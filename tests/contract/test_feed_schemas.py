@@ -39,7 +39,11 @@ def fields(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
 
 
 def test_the_shipped_schemas_are_those_of_the_models() -> None:
-    shipped = {path.name: path.read_text(encoding="utf-8") for path in SHIPPED.glob("*.json")}
+    shipped = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in SHIPPED.glob("*.json")
+        if path.suffixes != [".schema", ".json"]
+    }
 
     assert shipped == documents(), "write them anew: wattline-collector schema --out config/schema"
 

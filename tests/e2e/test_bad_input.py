@@ -153,7 +153,7 @@ def test_mistakes_in_the_file_are_all_told_with_their_places_before_anything_sta
 
     assert done.returncode == 2
     assert [line.split(" ")[1] for line in lines] == ["meters[1].profile:", "meters[3].id:"]
-    assert "there is no profile 'eastron_sdm360' → known: chint_dtsu666, eastron_sdm630" in lines[0]
+    assert "there is no profile 'eastron_sdm360' → did you mean 'eastron_sdm630'?" in lines[0]
     assert "'shop-101' is given twice" in lines[1]
     assert all(line.startswith(f"{tmp_path}/gateway.yaml:") for line in lines)
     assert not (tmp_path / "spool.db").exists()

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from edge_agent.drivers.modbus.read_plan import Span
 from simulators.faults import Fault, Wire
-from simulators.meter_image import EASTRON_SDM630
+from simulators.meter_images import EASTRON_SDM630
 from simulators.modbus_meter import Endpoint, Slave
 from simulators.physics import Flow, Reading
 
-FUNCTION = EASTRON_SDM630.function
+FUNCTION = EASTRON_SDM630.functions[0]
 READING = Reading(
     Flow((229.5, 230.25, 231.0), (10.5, 11.0, 12.25), (2.0, 2.25, 2.5), (0.5, 0.25, 0.75), 50.0),
     import_kwh=(1000.5, 2000.25, 3000.75),

@@ -10,10 +10,10 @@ from edge_agent.drivers.modbus.bus_settings import (
     ModbusRtuTcpSettings,
     ModbusTlsSettings,
 )
-from edge_agent.drivers.modbus.endpoint import open_tcp, open_tls
 from edge_agent.drivers.modbus.mbap_link import MbapLink
 from edge_agent.drivers.modbus.rtu_link import RtuLink
-from edge_agent.drivers.modbus.serial_port import open_port
+from edge_agent.drivers.transport.endpoint import open_tcp, open_tls
+from edge_agent.drivers.transport.serial_port import open_port
 
 
 def make_link(settings: ModbusBusSettings) -> MbapLink | RtuLink:

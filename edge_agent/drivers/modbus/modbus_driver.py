@@ -135,7 +135,9 @@ class ModbusDriver:
                 if failure.reason is Reason.EXCEPTION:
                     self._found.pop(meter, None)  # another meter may stand there now
                 return failure
-            self._refusals.setdefault(meter, Refusals(self._clock.now_ms())).learn(*inquiry.proved())
+            self._refusals.setdefault(meter, Refusals(self._clock.now_ms()))
+        if meter in self._refusals:
+            self._refusals[meter].learn(inquiry)
         taken.finish()
         return self._reading(taken, quantities & self.offers(meter), looked + inquiry.asked)
 

@@ -4,7 +4,7 @@ A block that is refused is cut in two at its widest hole and both parts are aske
 read. Whatever a refusal proves is remembered, so that later reads cost no useless request:
 
     both parts were answered          the hole between them cannot be read across
-    a single value was refused twice  the meter does not have it; once may be a passing trouble
+    a single value was refused twice  the meter does not have it; once, between two answers, is a passing trouble
 
 A refusal whose parts were refused in turn proves nothing about its own hole: the parts are to blame, and the next read
 tries the hole again. Every read with a refusal proves something, so this ends. All is forgotten when the line is opened
@@ -64,11 +64,26 @@ class Refusals:
             self._since_ms = now_ms
         return self.known
 
-    def learn(self, holes: Iterable[Stretch], values: Iterable[Stretch]) -> None:
-        """Take what one read has proved."""
-        self._doubts.update(values)
+    def learn(self, inquiry: Inquiry) -> None:
+        """Take what one read has proved; nothing if it was refused everything."""
+        if not inquiry.answers:
+            return
+        proof = inquiry.proof()
+        for value in list(self._doubts):
+            if any(of == value[0] and block.holds(value[1]) for of, block in proof.answered):
+                del self._doubts[value]
+        self._doubts.update(proof.values)
         believed = {value for value, times in self._doubts.items() if times >= _BELIEVED_AFTER}
-        self.known = Known(self.known.holes.union(holes), self.known.values.union(believed))
+        self.known = Known(self.known.holes.union(proof.holes), self.known.values.union(believed))
+
+
+@dataclass(slots=True)
+class _Proof:
+    """What the answers and the refusals of one read say."""
+
+    holes: list[Stretch] = field(default_factory=list)  # that cannot be read across
+    values: list[Stretch] = field(default_factory=list)  # that were refused alone
+    answered: list[Stretch] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -108,14 +123,12 @@ class Inquiry:
             question.parts = tuple(map(_Question, _parts(question.request)))
             self._open.extend(question.parts)
 
-    def proved(self) -> tuple[list[Stretch], list[Stretch]]:
-        """Holes and values that the meter refuses; nothing if it refused everything."""
-        holes: list[Stretch] = []
-        values: list[Stretch] = []
-        if self.answers:
-            for question in self._first:
-                _prove(question, holes, values)
-        return holes, values
+    def proof(self) -> _Proof:
+        """What the read says about the meter."""
+        proof = _Proof()
+        for question in self._first:
+            _prove(question, proof)
+        return proof
 
 
 def _parts(request: Request) -> list[Request]:
@@ -130,14 +143,17 @@ def _parts(request: Request) -> list[Request]:
     return [request.part(spans[:cut]), request.part(spans[cut:])]
 
 
-def _prove(question: _Question, holes: list[Stretch], values: list[Stretch]) -> None:
+def _prove(question: _Question, proof: _Proof) -> None:
     request, parts = question.request, question.parts
-    if parts and all(part.answered for part in parts):
-        holes.append((request.function, _hole(request, [part.request for part in parts])))
+    here = (request.function, request.block)
+    if question.answered:
+        proof.answered.append(here)
+    elif parts and all(part.answered for part in parts):
+        proof.holes.append((request.function, _hole(request, [part.request for part in parts])))
     elif question.illegal and not parts:
-        values.append((request.function, request.block))
+        proof.values.append(here)
     for part in parts:
-        _prove(part, holes, values)
+        _prove(part, proof)
 
 
 def _hole(request: Request, parts: list[Request]) -> Span:

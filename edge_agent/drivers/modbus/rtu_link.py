@@ -17,9 +17,9 @@ from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.modbus.bus_settings import ModbusRtuSettings, ModbusRtuTcpSettings
 from edge_agent.drivers.modbus.pymodbus_wall import READ_HOLDING, READ_INPUT, Answer, rtu_answer, rtu_question
 from edge_agent.drivers.modbus.read_plan import Span
-from edge_agent.drivers.modbus.stream import Stream
 from edge_agent.drivers.modbus.stream_link import Opening, StreamLink, where
 from edge_agent.drivers.modbus.stream_order import Fence, Question, StreamOrder, Verdict, Wait
+from edge_agent.drivers.transport.stream import Stream
 
 _EXCEPTION_BIT: Final = 0x80
 _ADDRESSED_OCTETS: Final = 5  # unit, function, length, CRC; an exception has just these

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
 from edge_agent.drivers.modbus.pace import Pace
 from edge_agent.drivers.modbus.read_plan import Span
-from edge_agent.drivers.modbus.stream import Stream
+from edge_agent.drivers.transport.stream import Stream
 
 Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 
 
-class StreamLink:
+class StreamLink(ABC):
     """One bus over one stream; every ``connect`` takes a fresh one."""
 
     def __init__(self, settings: ModbusBusSettings, opening: Opening) -> None:

@@ -50,8 +50,8 @@ async def edge(*arguments: str) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def agent(config: Path, speed: int = 120):
-    clock = f"2026-03-02T06:00:00+08:00/{speed}/{int(time.time() * 1000)}"
+async def agent(config: Path, speed: int = 120, clock: str | None = None):
+    clock = clock or f"2026-03-02T06:00:00+08:00/{speed}/{int(time.time() * 1000)}"
     process = await edge("run", "-c", str(config), "--simulated-clock", clock)
     yield process
     if process.returncode is None:
@@ -152,9 +152,10 @@ async def test_status_reads_the_spool_of_a_running_agent(tmp_path: Path, endpoin
     _, said = await process.communicate()
     assert (process.returncode, b"Traceback" in said) == (1, False)
 
-    async with agent(config):
+    clock = f"2026-03-02T06:00:00+08:00/120/{int(time.time() * 1000)}"
+    async with agent(config, clock=clock):
         for _ in range(100):
-            process = await edge("status", "-c", str(config), "--json")
+            process = await edge("status", "-c", str(config), "--json", "--simulated-clock", clock)
             out, _ = await process.communicate()
             if process.returncode == 0 and json.loads(out)["unacknowledged"] >= 2:
                 break
@@ -163,3 +164,5 @@ async def test_status_reads_the_spool_of_a_running_agent(tmp_path: Path, endpoin
     assert (state["oldest"], state["next_seq"]) == (1, state["unacknowledged"] + 1)
     assert state["oldest_unacknowledged_age_s"] is not None
     assert 0 < state["share"] < 1
+    assert state["good"] is True
+    assert {meter: one["share"] for meter, one in state["meters"].items()} == {"m1": 1.0, "m2": 1.0}

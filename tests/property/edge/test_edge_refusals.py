@@ -120,15 +120,16 @@ async def test_a_quantity_the_meter_lacks_is_asked_for_twice_and_then_no_more():
     assert [span for _, span in line.asked[-2:]] == [Span(0, 2), Span(3, 1)]
 
 
-async def test_a_passing_refusal_takes_nothing_away():
+async def test_passing_refusals_between_answers_take_nothing_away():
     profile = profile_of(*words(0, 1))
-    line = RegisterLine(registers={0: 0})
+    whole, less = {0: 0, 1: 1}, {0: 0}
+    line = RegisterLine()
     driver = driver_on(line, profile)
 
-    await driver.read("m", profile.quantities)
-    line.registers = {0: 0, 1: 1}
-
-    assert (await driver.read("m", profile.quantities)).values == values_at(0, 1)
+    for registers in (less, whole, less, whole, less, whole):
+        line.registers = registers
+        reading = await driver.read("m", profile.quantities)
+        assert reading.values == values_at(0, 1) | ({NAMES[1]: None} if registers is less else {})
 
 
 @pytest.mark.parametrize("anew", ["connected", "later"])

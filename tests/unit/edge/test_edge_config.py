@@ -8,6 +8,7 @@ import pytest
 
 from edge_agent import words
 from edge_agent.config import load
+from edge_agent.drivers.driver import Reason
 from edge_agent.drivers.registry import ProfileShelf
 from metering.settings import ConfigError
 
@@ -27,6 +28,13 @@ def test_every_mistake_is_shown_with_its_place(case: Path, lang: str):
     expected = (case / f"expected.{lang}.txt").read_text(encoding="utf-8")
 
     assert said(case, lang) == expected
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_technician_is_told_what_to_do_about_every_reason(lang):
+    told = words.words(lang)
+
+    assert [reason for reason in Reason if "→" not in told.get(reason, "")] == []
 
 
 def test_the_example_is_right_and_relative_paths_start_at_its_folder(tmp_path: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+<<<<<<< HEAD:edge_agent/drivers/modbus/endpoint.py
 from typing import Protocol
 
 from edge_agent.drivers.driver import ReadFailure, Reason
@@ -14,6 +15,17 @@ from edge_agent.drivers.modbus.stream import Stream
 
 class Reachable(Protocol):
     """Settings of whatever answers on a TCP port."""
+=======
+from pathlib import Path
+from typing import Protocol
+
+from edge_agent.drivers.driver import ReadFailure, Reason
+from edge_agent.drivers.transport.stream import Stream
+
+
+class Endpoint(Protocol):
+    """Where to connect to."""
+>>>>>>> main:edge_agent/drivers/transport/endpoint.py
 
     @property
     def host(self) -> str:
@@ -27,16 +39,48 @@ class Reachable(Protocol):
 
     @property
     def timeout(self) -> float:
+<<<<<<< HEAD:edge_agent/drivers/modbus/endpoint.py
         """How long opening may take, in seconds."""
         ...
 
 
 async def open_tcp(settings: Reachable) -> Stream | ReadFailure:
+=======
+        """How long connecting may take, s."""
+        ...
+
+
+class TlsEndpoint(Endpoint, Protocol):
+    """The same inside TLS."""
+
+    @property
+    def ca_file(self) -> Path:
+        """Who vouches for the endpoint, PEM."""
+        ...
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """Our own certificate, PEM."""
+        ...
+
+    @property
+    def key_file(self) -> Path | None:
+        """Its key, PEM."""
+        ...
+
+    @property
+    def check_server_name(self) -> bool:
+        """Whether the endpoint's certificate must carry its name."""
+        ...
+
+
+async def open_tcp(settings: Endpoint) -> Stream | ReadFailure:
+>>>>>>> main:edge_agent/drivers/transport/endpoint.py
     """A connection in the clear."""
     return await _opened(settings.host, settings.port, settings.timeout, None)
 
 
-async def open_tls(settings: ModbusTlsSettings) -> Stream | ReadFailure:
+async def open_tls(settings: TlsEndpoint) -> Stream | ReadFailure:
     """A connection inside TLS 1.2 or newer; there is no way back to the clear."""
     try:
         context = _context(settings)
@@ -45,7 +89,7 @@ async def open_tls(settings: ModbusTlsSettings) -> Stream | ReadFailure:
     return await _opened(settings.host, settings.port, settings.timeout, context)
 
 
-def _context(settings: ModbusTlsSettings) -> ssl.SSLContext:
+def _context(settings: TlsEndpoint) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = settings.check_server_name
@@ -54,16 +98,17 @@ def _context(settings: ModbusTlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _unreadable(settings: ModbusTlsSettings, error: Exception) -> str:
+def _unreadable(settings: TlsEndpoint, error: Exception) -> str:
     files = [str(path) for path in (settings.ca_file, settings.certificate_file, settings.key_file) if path is not None]
     return f"{', '.join(files)}: {getattr(error, 'strerror', None) or error}"
 
 
 async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContext | None) -> Stream | ReadFailure:
     loop = asyncio.get_running_loop()
+    why = _why_lost if context is None else _why_lost_in_tls
     try:
         async with asyncio.timeout(timeout_s):
-            _, stream = await loop.create_connection(lambda: Stream(_why_lost), host, port, ssl=context)
+            _, stream = await loop.create_connection(lambda: Stream(why), host, port, ssl=context)
     except OSError as error:
         return _why_not(error, host, port, tls=context is not None)
     return stream
@@ -85,7 +130,14 @@ def _why_not(error: OSError, host: str, port: int, *, tls: bool) -> ReadFailure:
     return ReadFailure(Reason.UNREACHABLE, place)
 
 
-def _why_lost(error: Exception | None) -> ReadFailure:
-    if isinstance(error, ssl.SSLError):  # with TLS 1.3 a refusal of our certificate only shows now
-        return ReadFailure(Reason.TLS_REFUSED, error.reason or str(error))
+def _why_lost(_: Stream, error: Exception | None) -> ReadFailure:
     return ReadFailure(Reason.LINK_LOST, "" if error is None else str(error))
+
+
+def _why_lost_in_tls(stream: Stream, error: Exception | None) -> ReadFailure:
+    """With TLS 1.3 an endpoint that refuses our certificate says so, or just hangs up, after the handshake."""
+    if isinstance(error, ssl.SSLError):
+        return ReadFailure(Reason.TLS_REFUSED, error.reason or str(error))
+    if not stream.heard:
+        return ReadFailure(Reason.TLS_REFUSED, "closed before the first answer; is our certificate known there?")
+    return _why_lost(stream, error)

@@ -17,7 +17,7 @@ _MOST_KEPT: Final = 4096  # octets; no answer is longer than 260
 class Stream(asyncio.Protocol):
     """One connection, whatever it runs over."""
 
-    def __init__(self, why: Callable[[Exception | None], ReadFailure]) -> None:
+    def __init__(self, why: Callable[[Stream, Exception | None], ReadFailure]) -> None:
         """``why`` says in our words why a connection was lost."""
         self.octets = bytearray()
         self.heard_s = 0.0  # loop time when the last octet came
@@ -29,6 +29,11 @@ class Stream(asyncio.Protocol):
         self._wanted = 0
         self._waiter: asyncio.Future[None] | None = None
         self._made = self._loop.create_future()
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything ever came."""
+        return self.heard_s > 0
 
     @property
     def open(self) -> bool:
@@ -49,7 +54,7 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection broke, or we have closed it."""
         if self._transport is not None:
-            self.failure = self._why(exc)
+            self.failure = self._why(self, exc)
             self._transport = None
         self._wake()
 
@@ -73,19 +78,20 @@ class Stream(asyncio.Protocol):
             return True
         if self._transport is None:
             return False
-        self._wanted = octets
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(until_s, self._wake)
+        waiter = self._loop.create_future()
+        self._wanted, self._waiter = octets, waiter
+        timer = self._loop.call_at(until_s, _end, waiter)
         try:
-            await self._waiter
+            await waiter
         finally:
             timer.cancel()
-            self._waiter = None
+            if self._waiter is waiter:  # a reader that was cancelled leaves after the next one has come
+                self._waiter = None
         return len(self.octets) >= octets
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _end(self._waiter)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -93,3 +99,8 @@ class Stream(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
         self._wake()
+
+
+def _end(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

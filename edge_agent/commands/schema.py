@@ -1,0 +1,32 @@
+"""``wattline-edge schema``: what editors and readers need to know about the edge's YAML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from pydantic import BaseModel
+
+from edge_agent.config import GatewaySettings
+from edge_agent.drivers.modbus.profile import Profile
+from metering.errors import StopAndFix
+from metering.settings_schema import with_tables, write_schemas
+
+MODELS: Final[dict[str, type[BaseModel]]] = {"gateway": GatewaySettings, "profile": Profile}
+"""The kinds of YAML file that the edge agent reads."""
+
+
+def schema(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    readme: Annotated[Path | None, typer.Option(help="Markdown file whose option tables are written anew.")] = None,
+) -> None:
+    """Write the JSON Schemas of gateway.yaml and of profiles, for editors."""
+    try:
+        for path in write_schemas(out, MODELS):
+            typer.echo(str(path))
+        if readme is not None:
+            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
+            typer.echo(str(readme))
+    except (OSError, ValueError) as error:
+        raise StopAndFix(f"{out}: {error}") from error

@@ -1,0 +1,1 @@
+"""What a technician needs at the cabinet: ports, meters, whether they are read right, a first file."""

@@ -1,0 +1,1 @@
+"""Open connections of any driver: TCP, TLS and serial ports; one stream of octets each."""

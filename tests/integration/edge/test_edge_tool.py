@@ -1,0 +1,329 @@
+"""The technician's commands against meters that a test writes down: scan, init, check --live, tail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import struct
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from edge_servers import free_port
+from modbus_script import Ask, ModbusScript, floats, refusing, silent
+
+from edge_agent.config import load
+from edge_agent.spool.spool import Spool
+from metering.round import Column, Origin, Quality, Round, pack
+
+SDM630 = {0x0000: 230.5, 0x0002: 231.0, 0x0004: 229.5, 0x003E: 0.95, 0x0046: 50.0, 0x0048: 1234.5}
+SDM630 |= {0x0006: 10.0, 0x0008: 10.0, 0x000A: 10.0, 0x000C: 2190.0, 0x000E: 2195.0, 0x0010: 2180.0, 0x0034: 6565.0}
+
+
+async def tool(*words: str, stdin: str | None = None) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "edge_agent.cli",
+        *words,
+        stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
+    )
+    out, complaint = await process.communicate(stdin.encode() if stdin is not None else None)
+    assert b"Traceback" not in complaint, complaint.decode()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), complaint.decode()
+
+
+def little(values: dict[int, float]):
+    """float32 values with the low word first."""
+    words: dict[int, int] = {}
+    for address, value in values.items():
+        words[address + 1], words[address] = struct.unpack(">HH", struct.pack(">f", value))
+    return lambda ask: ask.registers([words.get(ask.address + i, 0) for i in range(ask.count)])
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def a_round(at_ms: int) -> Round:
+    column = Column.of("active_power", [1.234])
+    due_ms = at_ms // 60_000 * 60_000
+    return Round("park-01", "main", Origin.LIVE, 60_000, due_ms, ("m1",), pack([at_ms], "q"), pack([0], "I"), (column,))
+
+
+def nobody_behind(ask: Ask) -> bytes:
+    return ask.exception(11)
+
+
+async def test_a_scan_finds_who_answers_and_guesses_the_map(endpoint: ModbusScript):
+    endpoint.units = {1: silent, 2: floats(SDM630), 3: refusing(2), 4: nobody_behind}
+
+    code, out, _ = await tool("scan", f"127.0.0.1:{endpoint.port}", "--units", "1-4", "--timeout-ms", "60", "--json")
+
+    found = {one["unit"]: one["candidates"] for one in json.loads(out)["units"]}
+    assert (code, set(found)) == (0, {2, 3})
+    assert "eastron_sdm630" in [one["profile"] for one in found[2]]
+    assert found[3] == []
+
+
+async def test_a_scan_of_a_closed_port_says_why():
+    code, out, complaint = await tool("scan", f"127.0.0.1:{free_port()}", "--units", "1")
+
+    assert (code, out) == (1, "")
+    assert "the host refuses the connection" in complaint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["not a line"], ["127.0.0.1", "--units", "0-300"], ["127.0.0.1", "--parity", "E"]],
+    ids=["line", "units", "parity"],
+)
+async def test_a_scan_that_is_called_wrongly_ends_with_2(words: list[str]):
+    code, _, _ = await tool("scan", *words)
+
+    assert code == 2
+
+
+async def test_a_scan_that_is_broken_off_shows_what_was_found(endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)} | dict.fromkeys(range(2, 248), silent)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge_agent.cli", "scan", f"127.0.0.1:{endpoint.port}", "--lang", "en",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    first = await asyncio.wait_for(process.stdout.readline(), 20)
+    process.send_signal(signal.SIGINT)
+    rest, complaint = await asyncio.wait_for(process.communicate(), 20)
+
+    assert first.decode().startswith("unit 1: ")
+    assert process.returncode == 0
+    assert "next: wattline-edge init" in rest.decode()
+    assert "stopped after" in complaint.decode()
+    assert "Traceback" not in complaint.decode()
+
+
+async def test_questions_are_answered_from_a_pipe(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630), 2: silent}
+    out = tmp_path / "gateway.yaml"
+    answers = ["1-2", "shop-101", "eastron_sdm630", "200/5", "park-01", "127.0.0.1:1883", ""]
+
+    code, _, complaint = await tool(
+        "init", "--bus", f"127.0.0.1:{endpoint.port}", "-o", str(out), stdin="\n".join(answers) + "\n"
+    )
+
+    assert code == 0, complaint
+    settings = load(out)
+    assert settings.gateway == "park-01"
+    assert [(m.id, m.unit, m.profile, m.ct_ratio) for m in settings.meters] == [("shop-101", 1, "eastron_sdm630", 40)]
+
+
+async def test_a_file_is_not_written_over_without_force(tmp_path: Path):
+    out = tmp_path / "gateway.yaml"
+    out.write_text("mine")
+    words = ["init", "--bus", "10.0.0.5", "--meter", "1=chint_dtsu666", "--yes", "-o", str(out)]
+
+    assert (await tool(*words))[0] == 2
+    assert out.read_text() == "mine"
+    assert (await tool(*words, "--force"))[0] == 0
+    assert load(out).meters[0].profile == "chint_dtsu666"
+
+
+async def test_an_input_that_ends_leaves_nothing_behind(tmp_path: Path):
+    code, _, complaint = await tool(
+        "init",
+        "--bus",
+        "10.0.0.5",
+        "--meter",
+        "1=chint_dtsu666",
+        "-o",
+        str(tmp_path / "gateway.yaml"),
+        stdin="park-01\n",
+    )
+
+    assert code == 1
+    assert "nothing was written" in complaint
+    assert files_in(tmp_path) == []
+
+
+async def test_a_first_file_that_would_be_wrong_is_not_written(tmp_path: Path):
+    out = tmp_path / "gateway.yaml"
+    code, _, complaint = await tool(
+        "init", "--bus", "10.0.0.5", "--meter", "1=chint_dtsu66", "--gateway", "park-01", "--yes", "-o", str(out)
+    )
+
+    assert code == 2
+    assert f"{out}:" in complaint
+    assert "did you mean 'chint_dtsu666'?" in complaint
+    assert files_in(tmp_path) == []
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
+    out = tmp_path / "none" / "gateway.yaml"
+    code, _, complaint = await tool("init", "--bus", "10.0.0.5", "--meter", "1=chint_dtsu666", "-y", "-o", str(out))
+
+    assert code == 2
+    assert f"{out} cannot be written" in complaint
+
+
+async def test_no_meter_no_file(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: silent}
+    code, _, complaint = await tool(
+        "init", "--bus", f"127.0.0.1:{endpoint.port}", "--units", "1", "--yes", "-o", str(tmp_path / "gateway.yaml")
+    )
+
+    assert code == 1
+    assert "no meter → --meter" in complaint
+    assert files_in(tmp_path) == []
+
+
+def gateway(folder: Path, port: int, more: str = "") -> Path:
+    file = folder / "gateway.yaml"
+    file.write_text(
+        f"""gateway: park-01
+spool: {{path: spool.db, max_size_mb: 1}}
+buses: [{{id: b1, type: modbus_tcp, host: 127.0.0.1, port: {port}, timeout: 100ms}}]
+meters: [{{id: m1, bus: b1, unit: 1, profile: eastron_sdm630{more}}}]
+groups: [{{id: main, every: 60s, quantities: [active_power, frequency]}}]
+"""
+    )
+    return file
+
+
+async def test_a_live_check_names_the_order_that_makes_sense(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: little(SDM630)}
+
+    code, out, _ = await tool("check", "--live", "-c", str(gateway(tmp_path, endpoint.port)), "--json")
+
+    (meter,) = json.loads(out)["meters"]
+    assert code == 0
+    assert [one["key"] for one in meter["suspicions"]][-1] == "order"
+    assert "with word_order little and byte_order big it is 230.5, 231.0, 229.5 V" in meter["suspicions"][-1]["text"]
+
+
+async def test_a_live_check_of_a_good_meter_suspects_nothing(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+
+    code, out, _ = await tool("check", "--live", "-c", str(gateway(tmp_path, endpoint.port)), "--lang", "en")
+
+    assert code == 0
+    assert "  active_power               6.565 kW" in out
+    assert "!" not in out
+
+
+async def test_a_failed_probe_says_why_to_machines(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: silent}
+
+    code, out, _ = await tool("probe", "m1", "-c", str(gateway(tmp_path, endpoint.port)), "--json")
+
+    probed = json.loads(out)
+    assert code == 1
+    assert (probed["meter"], probed["values"], probed["failure"]["reason"]) == ("m1", {}, "silent")
+
+
+async def test_tail_shows_rows_and_ends_with_ctrl_c(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    spool = Spool.of(load(config).spool, "park-01")
+    spool.append(a_round(1_772_400_000_123), 1_772_400_000_200)
+
+    code, out, _ = await tool("tail", "-c", str(config), "--lines", "1", "--json")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge_agent.cli", "tail", "-c", str(config), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    row = await asyncio.wait_for(process.stdout.readline(), 20)
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 20)
+    spool.close()
+
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "meter": "m1",
+            "group": "main",
+            "measured_at": "2026-03-01T21:20:00.123Z",
+            "quality": [],
+            "values": {"active_power": 1.234},
+        },
+    )
+    assert row.decode().split()[1:] == ["m1", "active_power", "1.234", "kW"]
+    assert process.returncode == 0
+
+
+async def test_the_running_agent_keeps_its_line(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+    config = gateway(tmp_path, endpoint.port)
+    spool = Spool.of(load(config).spool, "park-01")
+    now_ms = time.time_ns() // 1_000_000
+    spool.append(a_round(now_ms), now_ms)
+    words = ["scan", f"127.0.0.1:{endpoint.port}", "--units", "1", "-c", str(config)]
+
+    code, _, complaint = await tool(*words)
+    forced, _, _ = await tool(*words, "--force")
+    spool.close()
+
+    assert (code, forced) == (1, 0)
+    assert "the running agent reads" in complaint
+
+
+async def test_sixty_columns_are_enough(endpoint: ModbusScript):
+    """On a terminal of 60 columns the help, with its exit codes, and a scan with its progress fit."""
+    endpoint.units = {1: floats(SDM630), 2: silent}
+    terminal, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge_agent.cli", "scan", f"127.0.0.1:{endpoint.port}", "--units", "1-2", "--lang", "en",
+        stdout=theirs, stderr=theirs, env=os.environ | {"COLUMNS": "60", "TERM": "dumb"},
+    )  # fmt: skip
+    await asyncio.wait_for(process.wait(), 30)
+    os.close(theirs)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    _, help_text, _ = await tool("--help")
+
+    assert process.returncode == 0, shown
+    assert "unit 1: " in shown
+    assert "0 good; 1 something failed live; 2" in " ".join(help_text.split())
+
+
+async def test_one_profile_is_shown_with_its_registers_and_where_it_comes_from():
+    code, out, _ = await tool("profiles", "chint_dtsu666", "--lang", "en")
+    as_json = json.loads((await tool("profiles", "chint_dtsu666", "--json"))[1])
+    wrong, _, complaint = await tool("profiles", "chint_dtsu66", "--lang", "en")
+
+    assert code == 0
+    assert "  3 0x2006 voltage_l1                V     float32 × 0.1" in out
+    assert "volkszaehler/mbmd" in out
+    assert as_json["chint_dtsu666"]["registers"][0]["quantity"] == "active_energy_import"
+    assert wrong == 2
+    assert "there is no profile 'chint_dtsu66'" in complaint
+
+
+async def test_status_names_the_meter_that_gives_nothing_and_ends_with_1(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    spool = Spool.of(load(config).spool, "park-01")
+    now_ms = time.time_ns() // 1_000_000
+    dead = pack([int(Quality.NO_ANSWER)], "I")
+    spool.append(replace(a_round(now_ms), quality=dead), now_ms)
+
+    code, out, _ = await tool("status", "-c", str(config), "--lang", "en")
+    spool.close()
+
+    assert code == 1
+    assert out.splitlines()[0] == "look at: 1 of 1 meters give nothing (m1) → wattline-edge probe m1"
+    assert out.splitlines()[2].split() == ["m1", "0.0%", "never", "no_answer"]
+
+
+async def test_the_schemas_are_written_where_one_wants_them(tmp_path: Path):
+    code, out, _ = await tool("schema", "--out", str(tmp_path))
+
+    assert code == 0
+    assert files_in(tmp_path) == ["gateway.schema.json", "profile.schema.json"]
+    assert len(out.splitlines()) == 2
