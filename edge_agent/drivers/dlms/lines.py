@@ -24,7 +24,7 @@ from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlms.security import Keys, Protection
 from edge_agent.drivers.dlms.wrapper import Unwrapper, WrapperSession
-from edge_agent.drivers.modbus.endpoint import open_tcp
+from edge_agent.drivers.transport.endpoint import open_tcp
 from metering.clock import Clock
 from metering.errors import StopAndFix
 

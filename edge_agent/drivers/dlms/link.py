@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from edge_agent.drivers.dlms.errors import Lost, Silent, Spent
 from edge_agent.drivers.dlms.hdlc_session import Heard
 from edge_agent.drivers.driver import ReadFailure
-from edge_agent.drivers.modbus.stream import Stream
+from edge_agent.drivers.transport.stream import Stream
 
 _POLLS: Final = 2  # after a silence, before we believe it
 _MOST_KEPT: Final = 1 << 18  # octets between two looks; a message is at most a quarter of it

@@ -5,17 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-<<<<<<< HEAD:edge_agent/drivers/modbus/endpoint.py
-from typing import Protocol
-
-from edge_agent.drivers.driver import ReadFailure, Reason
-from edge_agent.drivers.modbus.bus_settings import ModbusTlsSettings
-from edge_agent.drivers.modbus.stream import Stream
-
-
-class Reachable(Protocol):
-    """Settings of whatever answers on a TCP port."""
-=======
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +14,6 @@ from edge_agent.drivers.transport.stream import Stream
 
 class Endpoint(Protocol):
     """Where to connect to."""
->>>>>>> main:edge_agent/drivers/transport/endpoint.py
 
     @property
     def host(self) -> str:
@@ -39,13 +27,6 @@ class Endpoint(Protocol):
 
     @property
     def timeout(self) -> float:
-<<<<<<< HEAD:edge_agent/drivers/modbus/endpoint.py
-        """How long opening may take, in seconds."""
-        ...
-
-
-async def open_tcp(settings: Reachable) -> Stream | ReadFailure:
-=======
         """How long connecting may take, s."""
         ...
 
@@ -75,7 +56,6 @@ class TlsEndpoint(Endpoint, Protocol):
 
 
 async def open_tcp(settings: Endpoint) -> Stream | ReadFailure:
->>>>>>> main:edge_agent/drivers/transport/endpoint.py
     """A connection in the clear."""
     return await _opened(settings.host, settings.port, settings.timeout, None)
 
