@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from edge_agent.drivers.driver import ReadFailure
+from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.polling.bus import Bus
 from metering.control import MAX_CONTROL_BYTES, ReadCommand, ReadReply, decode_control, encode_control
 from metering.errors import DecodeError
@@ -41,7 +41,7 @@ class Desk:
         """Read the meter at once; a failure is a reply, too."""
         bus = self._buses.get(command.read)
         if bus is None:
-            return ReadReply(command.id, command.read, failure="unknown_meter", detail=command.read)
+            return ReadReply(command.id, command.read, failure=Reason.NOT_POLLED, detail=command.read)
         offered = bus.driver.offers(command.read)
         wanted = frozenset(command.quantities) & offered if command.quantities else offered
         if not wanted:
@@ -123,18 +123,28 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-async def ask_at(path: Path, command: ReadCommand) -> ReadReply | None:
-    """Ask a running agent; ``None``: none runs with this spool, so the line is free."""
+async def is_open(path: Path) -> bool:
+    """Whether an agent runs with this spool; if none does, the lines are free."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def ask_at(path: Path, command: ReadCommand) -> ReadReply:
+    """Ask a running agent; a reply that does not come is one, too."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=MAX_CONTROL_BYTES)
-    except OSError:
-        return None
+    except OSError as error:
+        return ReadReply(command.id, command.read, failure=Reason.NO_REPLY, detail=str(error))
     try:
         writer.write(encode_control(command) + b"\n")
         async with asyncio.timeout(_PATIENCE_S):
             line = await reader.readline()
         return decode_control(line, ReadReply)
     except (DecodeError, OSError) as error:
-        return ReadReply(command.id, command.read, failure="no_reply", detail=str(error))
+        return ReadReply(command.id, command.read, failure=Reason.NO_REPLY, detail=str(error))
     finally:
         writer.close()

@@ -1,6 +1,7 @@
 """What reading the configured meters costs, and what each of them says right now.
 
-For the technician at the cabinet: nothing here polls, spools or publishes.
+For the technician at the cabinet: nothing here polls, spools or publishes. While the agent runs it is asked at its
+desk, for a second master would garble its line.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_agent.app import drivers_of, round_name
 from edge_agent.config import GatewaySettings
-from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reading
+from edge_agent.desk import ask_at, door_beside, is_open
+from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reading, Reason
 from edge_agent.polling.gathering import Gathering, Row
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.schedule import Schedule
 from edge_agent.polling.workload import Load, asks_of, loads_of
 from metering.clock import Clock
 from metering.codec import encode_body
+from metering.control import ReadCommand, ReadReply
+from metering.round import Quality
 
 _TRIES = 2
 
@@ -79,12 +84,33 @@ def bus_budgets(settings: GatewaySettings, clock: Clock) -> list[tuple[str, floa
 
 async def ask(settings: GatewaySettings, clock: Clock, only: str | None = None) -> list[Answer]:
     """Read every meter once, or one of them; the buses at the same time."""
-    drivers = drivers_of(settings, clock)
     meters = [meter for meter in settings.meters if only in (None, meter.id)]
-    on_bus = {bus: [meter.id for meter in meters if meter.bus == bus] for bus in drivers}
-    found = await asyncio.gather(*(_ask_bus(drivers[bus], ids) for bus, ids in on_bus.items() if ids))
+    door = door_beside(settings.spool.path)
+    on_bus: dict[str, list[str]] = {}
+    for meter in meters:
+        on_bus.setdefault(meter.bus, []).append(meter.id)
+    if await is_open(door):
+        found = await asyncio.gather(*(_ask_desk(door, ids) for ids in on_bus.values()))
+    else:
+        drivers = drivers_of(settings, clock)
+        found = await asyncio.gather(*(_ask_bus(drivers[bus], ids) for bus, ids in on_bus.items()))
     by_id = {answer.meter: answer for answers in found for answer in answers}
     return [by_id[meter.id] for meter in meters]
+
+
+async def _ask_desk(door: Path, meters: list[str]) -> list[Answer]:
+    answers = []
+    for meter in meters:
+        reply = await ask_at(door, ReadCommand(meter, meter))
+        answers.append(Answer(meter, _outcome(reply), reply.elapsed_ms))
+    return answers
+
+
+def _outcome(reply: ReadReply) -> Reading | ReadFailure:
+    if not reply.failure:
+        return Reading(reply.measured_at, reply.values, Quality(reply.quality), reply.requests)
+    known = reply.failure in tuple(Reason)
+    return ReadFailure(Reason(reply.failure) if known else Reason.NO_REPLY, reply.detail, reply.code)
 
 
 async def _ask_bus(driver: Driver, meters: list[str]) -> list[Answer]:

@@ -16,7 +16,7 @@ import typer
 from edge_agent import config
 from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, Lang, complain
 from edge_agent.commands.scan import lines_of, scanned, units_asked
-from edge_agent.commissioning.draft import Draft, DraftMeter, gateway_yaml, is_name
+from edge_agent.commissioning.draft import Draft, DraftMeter, gateway_yaml, is_local, is_name
 from edge_agent.commissioning.guess import candidates
 from edge_agent.commissioning.ports import serial_ports
 from edge_agent.commissioning.scan import FoundUnit
@@ -67,7 +67,7 @@ def init(
             of_bus,
             tuple(named),
             address := ask.text("init broker", broker, "127.0.0.1:1883", "--broker"),
-            ask.text("init ca", ca_file, "", "--ca-file", address),
+            (ca_file or "") if is_local(address) else ask.text("init ca", ca_file, "", "--ca-file", address),
             every,
             spool,
             _schema_file(),

@@ -62,7 +62,6 @@ def gateway_yaml(draft: Draft, lang: Language) -> str:
     """The file, with a comment beside whatever one may want to change."""
     say = _COMMENTS[lang]
     host, _, port = draft.broker.rpartition(":") if ":" in draft.broker else (draft.broker, "", "")
-    local = host.startswith("127.") or host in ("localhost", "::1")
     lines = [f"# yaml-language-server: $schema={draft.schema}"] if draft.schema else []
     lines += [
         f"# {say['head']}",
@@ -72,7 +71,9 @@ def gateway_yaml(draft: Draft, lang: Language) -> str:
     lines += ["", "mqtt:", f"  host: {_text(host)}"]
     lines += [f"  port: {port}"] if port else []
     lines += [f"  ca_file: {_text(draft.ca_file)}"] if draft.ca_file else []
-    lines += [f"  allow_plaintext: true # {say['plaintext']}"] if not draft.ca_file and not local else []
+    lines += (
+        [f"  allow_plaintext: true # {say['plaintext']}"] if not draft.ca_file and not is_local(draft.broker) else []
+    )
     lines += [
         f"  # username: {_text(draft.gateway)}",
         f"  # password_file: /etc/wattline/mqtt.password # {say['password']}",
@@ -115,6 +116,11 @@ def _text(value: str) -> str:
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def is_local(broker: str) -> bool:
+    """Whether the broker, HOST[:PORT], is on this machine: then nothing leaves it in the clear."""
+    return broker.startswith(("127.", "localhost"))
 
 
 def is_name(text: str) -> bool:

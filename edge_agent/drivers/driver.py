@@ -28,6 +28,8 @@ class Reason(StrEnum):
     UNKNOWN_HOST = "unknown_host"
     UNREACHABLE = "unreachable"  # no route, or the host does not react
     TOO_MANY = "too_many"  # too many wait for the line already
+    NOT_POLLED = "not_polled"  # the running agent does not know the meter
+    NO_REPLY = "no_reply"  # the running agent did not answer
     UNTRUSTED = "untrusted"  # the endpoint's certificate is not good, or our own files are not
     TLS_REFUSED = "tls_refused"  # the endpoint ends the handshake
     NO_PORT = "no_port"  # there is no such serial port
@@ -46,6 +48,8 @@ QUALITY_OF = {
     Reason.UNKNOWN_HOST: Quality.LINK_DOWN,
     Reason.UNREACHABLE: Quality.LINK_DOWN,
     Reason.TOO_MANY: Quality.SUSPENDED,
+    Reason.NOT_POLLED: Quality.SUSPENDED,
+    Reason.NO_REPLY: Quality.SUSPENDED,
     Reason.UNTRUSTED: Quality.LINK_DOWN,
     Reason.TLS_REFUSED: Quality.LINK_DOWN,
     Reason.NO_PORT: Quality.LINK_DOWN,

@@ -39,5 +39,5 @@ async def test_operations_read_one_meter_now_and_are_told_why_another_does_not_a
     assert json.loads(shop)["values"]["voltage_l1"] > 200
     assert (dead, unknown, nobody) == (1, 1, 1)
     assert "silent" in why
-    assert "unknown_meter" in which
+    assert "not_polled" in which
     assert "no reply" in where
