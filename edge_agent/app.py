@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
+from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.driver import Driver
 from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
@@ -56,10 +57,10 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings, profile: Profile) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: Profile | DlmsProfile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
-    rolls_at = {one.quantity: one.rollover * ratio for of_map in profile.maps for one in of_map if one.rollover}
+    rolls_at = {quantity: rollover * ratio for quantity, rollover in profile.rollovers.items()}
     if profile.displays == "primary" and ratio == 1:
         return Terminals(math.inf, rolls_at=rolls_at)  # its own ratios are set in the meter; nobody tells us
     rating = profile.rating
@@ -86,9 +87,7 @@ class Gateway:
         link = MqttLink(settings.mqtt, settings.gateway, will)
         self.spool = Spool.of(settings.spool, settings.gateway)
         shelf = ProfileShelf(settings.profiles)
-        self._truth = RegisterTruth(
-            {meter.id: terminals_of(meter, shelf.profile(meter.profile)) for meter in settings.meters}
-        )
+        self._truth = RegisterTruth({meter.id: terminals_of(meter, shelf.of(meter)) for meter in settings.meters})
         remember(self.spool, self._truth)
         drivers = drivers_of(settings, clock)
         self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}

@@ -46,7 +46,12 @@ class ServerAddress:
     physical: int | None = None
     octets: int = 1
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Whether it can be written.
+
+        Raises:
+            ValueError: it does not fit its octets.
+        """
         limit = 0x3FFF if self.octets == 4 else 0x7F  # noqa: PLR2004 - fourteen bits
         whole = self.octets == 1 if self.physical is None else self.octets in (2, 4)
         if not whole or not 0 <= self.logical <= limit or not 0 <= (self.physical or 0) <= limit:
@@ -55,9 +60,13 @@ class ServerAddress:
     def encode(self) -> bytes:
         """Seven bits an octet; the lowest bit marks the last.
 
+        Raises:
+            ValueError: it does not fit its octets.
+
         >>> [a.encode().hex() for a in (ServerAddress(1), ServerAddress(1, 17, 2), ServerAddress(1, 300, 4))]
         ['03', '0223', '00020459']
         """
+        self.check()
         if self.physical is None:
             return bytes((self.logical << 1 | 1,))
         if self.octets == 2:  # noqa: PLR2004

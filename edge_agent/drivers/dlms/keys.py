@@ -35,30 +35,26 @@ class Secret:
         return hash(self.octets)
 
 
-def read_key(name: str, folder: Path) -> Secret:
+def read_key(name: str) -> Secret:
     """The key that a setting names.
-
-    Args:
-        name: a file, from ``folder`` on, or ``credential:NAME``.
-        folder: of the file that holds the setting.
 
     Raises:
         StopAndFix: the file is missing, open to others, or holds no key.
     """
-    path = place_of(name, folder)
+    path = place_of(name)
     octets = _hex(read_secret(path))
     if octets is None or len(octets) != KEY_LENGTH:
         raise StopAndFix(f"{path}: a key is {2 * KEY_LENGTH} hexadecimal digits")
     return Secret(octets)
 
 
-def read_password(name: str, folder: Path) -> Secret:
+def read_password(name: str) -> Secret:
     """The password that a setting names.
 
     Raises:
         StopAndFix: the file is missing, open to others, or holds no password.
     """
-    path = place_of(name, folder)
+    path = place_of(name)
     text = read_secret(path)
     if not text.startswith("0x"):
         return Secret(text.encode())
@@ -68,14 +64,24 @@ def read_password(name: str, folder: Path) -> Secret:
     return Secret(octets)
 
 
-def place_of(name: str, folder: Path) -> Path:
+def from_folder(name: str, folder: Path) -> str:
+    """What a setting names, seen from the folder of the file that holds the setting."""
+    return name if is_credential(name) else str(folder / name)
+
+
+def is_credential(name: str) -> bool:
+    """Whether systemd passes it."""
+    return name.startswith(_CREDENTIAL)
+
+
+def place_of(name: str) -> Path:
     """Where the secret stands.
 
     Raises:
         StopAndFix: it is a credential, and systemd has passed none.
     """
-    if not name.startswith(_CREDENTIAL):
-        return folder / name
+    if not is_credential(name):
+        return Path(name)
     passed = os.environ.get("CREDENTIALS_DIRECTORY")
     if passed is None:
         raise StopAndFix(f"{name}: systemd has passed no credentials → LoadCredential= in the unit file")

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from edge_agent.drivers.dlms.acse import Mechanism
 from edge_agent.drivers.dlms.association import Credentials
-from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings, DlmsMeterSettings
+from edge_agent.drivers.dlms.bus_settings import (
+    DlmsAccessSettings,
+    DlmsBusSettings,
+    DlmsHdlcSettings,
+    DlmsTcpSettings,
+)
 from edge_agent.drivers.dlms.client import Access, Sealing
 from edge_agent.drivers.dlms.counter_store import CounterFile, Counters
 from edge_agent.drivers.dlms.dlms_driver import DlmsDriver, DlmsMeter, LineTime
@@ -25,10 +29,10 @@ from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlms.security import Keys, Protection
 from edge_agent.drivers.dlms.wrapper import Unwrapper, WrapperSession
 from edge_agent.drivers.transport.endpoint import open_tcp
+from edge_agent.drivers.transport.serial_port import open_port
 from metering.clock import Clock
 from metering.errors import StopAndFix
 
-_CHARACTER_BITS: Final = 10  # HDLC is eight bits, no parity, one stop bit
 _PROTECTIONS: Final = {
     "both": Protection.BOTH,
     "authentication": Protection.AUTHENTICATED,
@@ -38,9 +42,8 @@ _PROTECTIONS: Final = {
 
 def make_dlms_driver(
     bus: DlmsBusSettings,
-    meters: Mapping[str, tuple[DlmsMeterSettings, DlmsProfile, tuple[float, float]]],
+    meters: Mapping[str, tuple[DlmsAccessSettings, DlmsProfile, tuple[float, float]]],
     clock: Clock,
-    folder: Path,
 ) -> DlmsDriver:
     """A driver for one line; it opens nothing before ``connect``.
 
@@ -48,66 +51,64 @@ def make_dlms_driver(
         bus: the line.
         meters: by name: how each is spoken to, its profile, the ratios of its transformers.
         clock: what time it is.
-        folder: of the file that names keys and counters.
     """
-    on_a_line = isinstance(bus, DlmsHdlcSettings)
-    link = DlmsLink(partial(open_tcp, bus), Deframer if on_a_line else Unwrapper, bus.timeout)
-    character_s = _CHARACTER_BITS / bus.baudrate if isinstance(bus, DlmsHdlcSettings) else 0.0
+    opening = partial(open_port, bus) if isinstance(bus, DlmsHdlcSettings) else partial(open_tcp, bus)
+    link = DlmsLink(opening, Deframer if bus.on_a_line else Unwrapper, bus.timeout)
     found = {
         name: DlmsMeter(
             profile,
-            _access(bus, name, settings, profile, folder),
+            _access(bus, name, settings, profile),
             ZoneInfo(settings.timezone),
             settings.deviation,
             ratios,
         )
         for name, (settings, profile, ratios) in meters.items()
     }
-    line_time = LineTime(bus.turnaround, character_s)
-    return DlmsDriver(link, found, clock, line_time, frames_are_numbered=on_a_line)
+    line_time = LineTime(bus.turnaround, bus.character_s)
+    return DlmsDriver(link, found, clock, line_time, frames_are_numbered=bus.on_a_line)
 
 
-def _access(bus: DlmsBusSettings, name: str, settings: DlmsMeterSettings, profile: DlmsProfile, folder: Path) -> Access:
+def _access(bus: DlmsBusSettings, name: str, settings: DlmsAccessSettings, profile: DlmsProfile) -> Access:
     sealing = None
     if settings.security == "gmac":
         sealing = Sealing(
             bytes.fromhex(bus.system_title or ""),
             _PROTECTIONS[settings.protection],
-            partial(_keys, bus, settings, folder),
-            Counters(CounterFile(folder / bus.counters / f"{name}.json")),
+            partial(_keys, bus, settings),
+            Counters(CounterFile(bus.counters / f"{name}.json")),
             profile.counter,
         )
     return Access(
         _session_maker(bus, settings),
         settings.client,
-        partial(_credentials, settings, folder),
+        partial(_credentials, settings),
         sealing,
         profile.longest_list,
     )
 
 
-def _session_maker(bus: DlmsBusSettings, settings: DlmsMeterSettings) -> Callable[[int], Session]:
-    if not isinstance(bus, DlmsHdlcSettings):
+def _session_maker(bus: DlmsBusSettings, settings: DlmsAccessSettings) -> Callable[[int], Session]:
+    if isinstance(bus, DlmsTcpSettings):
         return lambda client: WrapperSession(client, settings.server)
-    server = ServerAddress(settings.server, settings.physical, settings.address_octets).encode()
-    return lambda client: HdlcSession(client_address(client), server, bus.information)
+    server = ServerAddress(settings.server, settings.physical, settings.address_octets)
+    return lambda client: HdlcSession(client_address(client), server.encode(), bus.information)
 
 
-def _keys(bus: DlmsBusSettings, settings: DlmsMeterSettings, folder: Path) -> Keys:
+def _keys(bus: DlmsBusSettings, settings: DlmsAccessSettings) -> Keys:
     if bus.system_title is None:
         raise StopAndFix(f"bus {bus.id} needs a system_title: 16 hexadecimal digits, for this gateway alone")
     if settings.suite:
         raise StopAndFix(f"security suite {settings.suite} is not supported → set the meter to suite 0 (AES-GCM-128)")
-    if settings.encryption_key is None or settings.authentication_key is None:
-        raise StopAndFix("gmac needs encryption_key and authentication_key")
-    return Keys(read_key(settings.encryption_key, folder), read_key(settings.authentication_key, folder))
+    if settings.encryption_key_file is None or settings.authentication_key_file is None:
+        raise StopAndFix("gmac needs encryption_key_file and authentication_key_file")
+    return Keys(read_key(settings.encryption_key_file), read_key(settings.authentication_key_file))
 
 
-def _credentials(settings: DlmsMeterSettings, folder: Path) -> Credentials:
+def _credentials(settings: DlmsAccessSettings) -> Credentials:
     if settings.security == "low":
-        if settings.password is None:
+        if settings.password_file is None:
             raise StopAndFix("low needs a password")
-        return Credentials(Mechanism.LOW, read_password(settings.password, folder))
+        return Credentials(Mechanism.LOW, read_password(settings.password_file))
     if settings.security == "none":
         return Credentials()
     title = bytes.fromhex(settings.system_title or "")

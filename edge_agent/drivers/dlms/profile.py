@@ -16,9 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from edge_agent.drivers.dlms.scaling import Bounds
 from edge_agent.drivers.dlms.xdlms import Attribute
+from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.words import words
 from metering.obis import ObisCode
-from metering.quantity import QUANTITIES
+from metering.quantity import QUANTITIES, Kind
 from metering.settings import Language, Loaded, Problem, Settings, load_file
 
 CLOCK_OFFSET: Final = "clock_offset"
@@ -34,7 +35,7 @@ def _obis(value: object) -> object:
             pass
     if isinstance(value, ObisCode):
         return value
-    raise PydanticCustomError("obis", "not an OBIS code → write it like 1-0:1.8.0")
+    raise PydanticCustomError("obis", "not an OBIS code")
 
 
 Obis = Annotated[ObisCode, BeforeValidator(_obis, json_schema_input_type=str), PlainSerializer(str, return_type=str)]
@@ -50,6 +51,10 @@ class ProfileObject(Settings):
     attribute: int = Field(2, ge=2, le=5, description="Which attribute holds the value.")
     minimum: float | None = Field(None, description="Lowest credible value in our unit, before CT and PT ratio.")
     maximum: float | None = Field(None, description="Highest credible value in our unit, before CT and PT ratio.")
+
+    rollover: float | None = Field(
+        None, gt=0, description="Count at which an energy register starts anew, if the vendor says so; kWh or kvarh."
+    )
 
     @property
     def logical_name(self) -> ObisCode:
@@ -73,13 +78,9 @@ class ProfileObject(Settings):
         return Bounds(**found)
 
 
-class DlmsProfile(Settings):
+class DlmsProfile(MeterModel):
     """The objects of one model, or of all that follow a standard."""
 
-    manufacturer: str = Field(description="Who makes the meter.")
-    model: str = Field(description="What the maker calls it.")
-    source: str = Field(description="Where the object list was taken from.")
-    checked_on_hardware: bool = Field(description="Whether someone compared it with the meter's display.")
     longest_list: int = Field(20, ge=1, le=100, description="Most attributes in one question.")
     clock: Obis | None = Field(ObisCode(0, 0, 1, 0, 0), description="The clock object; null if there is none.")
     counter: Obis = Field(ObisCode(0, 0, 43, 1, 0), description="Where everyone may read the invocation counter.")
@@ -92,6 +93,11 @@ class DlmsProfile(Settings):
         """Everything the profile offers."""
         named = {entry.quantity for entry in self.objects}
         return frozenset(named | {CLOCK_OFFSET} if self.clock else named)
+
+    @property
+    def rollovers(self) -> dict[str, float]:
+        """Count at which a register starts anew, by quantity, at the meter's terminals."""
+        return {entry.quantity: entry.rollover for entry in self.objects if entry.rollover}
 
     def wanted(self, quantities: Iterable[str]) -> list[ProfileObject]:
         """The objects of these quantities, in the order of the file."""
@@ -119,4 +125,6 @@ def _mistakes(loaded: Loaded[DlmsProfile], lang: Language) -> Iterator[Problem]:
             yield loaded.problem(place, say["no such quantity"].format(entry.quantity))
         elif entry.quantity in seen:
             yield loaded.problem(place, say["register twice"].format(entry.quantity))
+        elif entry.rollover and QUANTITIES[entry.quantity].kind is not Kind.REGISTER:
+            yield loaded.problem(("objects", i, "rollover"), say["rolls not over"].format(entry.quantity))
         seen.add(entry.quantity)

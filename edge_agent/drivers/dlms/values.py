@@ -16,7 +16,7 @@ from edge_agent.drivers.dlms.profile import ProfileObject
 from edge_agent.drivers.dlms.reader import Conversation, Reader, Result
 from edge_agent.drivers.dlms.scaling import Scaler, scaled, scaler_of
 from edge_agent.drivers.dlms.xdlms import Attribute, Denied, Item
-from edge_agent.drivers.modbus.registers import transformer_ratio
+from edge_agent.drivers.transformers import transformer_ratio
 
 
 @dataclass(slots=True)

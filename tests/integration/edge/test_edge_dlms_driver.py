@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import TypeAdapter
 
-from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsMeterSettings
+from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsBusSettings
 from edge_agent.drivers.dlms.counter_store import CounterFile
 from edge_agent.drivers.dlms.dlms_driver import DlmsDriver
 from edge_agent.drivers.dlms.errors import Breach
@@ -45,10 +45,10 @@ TEN = frozenset(
     | {"current_l1", "current_l2", "current_l3"}
 )
 FRAMINGS: tuple[Literal["wrapper", "hdlc"], ...] = ("wrapper", "hdlc")
-SECURED = {"client": GMAC, "encryption_key": "ek", "authentication_key": "ak"}
+SECURED = {"client": GMAC, "encryption_key_file": "ek", "authentication_key_file": "ak"}
 WAYS: dict[str, dict[str, Any]] = {
     "none": {"client": READER, "security": "none"},
-    "low": {"client": LOW, "security": "low", "password": "password"},
+    "low": {"client": LOW, "security": "low", "password_file": "password"},
     "gmac": SECURED,
     "dedicated": SECURED | {"dedicated_key": True, "system_title": b"SIM\0\0\0\0\x01".hex()},
 }
@@ -70,19 +70,24 @@ def driver_for(
     bus = BUS.validate_python(
         {
             "id": "b1",
-            "type": "dlms_hdlc" if hdlc else "dlms_tcp",
+            "type": "dlms_hdlc_tcp" if hdlc else "dlms_tcp",
             "host": "127.0.0.1",
             "port": server.port,
             "timeout": "200ms",
             "system_title": b"WTL\0\0\0\0\x01".hex(),
-            "counters": "counters",
+            "counters": folder / "counters",
         }
     )
     found = {
-        name: (DlmsMeterSettings.model_validate({"server": n, **settings}), PROFILE, ratios)
+        name: (DlmsAccessSettings.model_validate({"server": n, **_from(folder, settings)}), PROFILE, ratios)
         for n, (name, settings) in enumerate(meters.items(), 1)
     }
-    return make_dlms_driver(bus, found, StandingClock(), folder)
+    return make_dlms_driver(bus, found, StandingClock())
+
+
+def _from(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    secrets = ("encryption_key_file", "authentication_key_file", "password_file")
+    return {key: str(folder / value) if key in secrets and value else value for key, value in settings.items()}
 
 
 @asynccontextmanager
@@ -305,13 +310,13 @@ async def test_an_old_meter_is_refused_after_a_restart(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"encryption_key": "missing"}, "cannot read the secret"),
+        ({"encryption_key_file": "missing"}, "cannot read the secret"),
         ({"suite": 1}, "suite 1 is not supported"),
-        ({"authentication_key": None}, "needs encryption_key and authentication_key"),
+        ({"authentication_key_file": None}, "needs encryption_key_file and authentication_key_file"),
         ({"client": READER}, "not supported"),
         ({"client": 77}, "not recognised"),
         ({"security": "low", "client": LOW}, "needs a password"),
-        ({"security": "low", "client": LOW, "password": "ek"}, "authentication failed"),
+        ({"security": "low", "client": LOW, "password_file": "ek"}, "authentication failed"),
     ],
 )
 async def test_what_is_wrong_with_the_credentials_is_said_and_costs_no_other_meter(folder: Path, change, why) -> None:

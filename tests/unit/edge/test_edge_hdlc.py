@@ -209,7 +209,7 @@ def test_closing_waits_for_the_meter() -> None:
 @pytest.mark.parametrize(("logical", "physical", "octets"), [(1, None, 2), (1, 17, 1), (128, None, 1), (1, 200, 2)])
 def test_an_address_that_does_not_fit_is_refused(logical: int, physical: int | None, octets: int) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        ServerAddress(logical, physical, octets)
+        ServerAddress(logical, physical, octets).encode()
 
 
 def test_packets_come_whole_however_the_stream_is_cut() -> None:
