@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from edge_agent.drivers.dlms.client import Access, DlmsClient
 from edge_agent.drivers.dlms.clock import CosemTime, DeviationSign
 from edge_agent.drivers.dlms.errors import Breach, Declined, DlmsError, Lost, Malformed, Silent, Spent, Untrusted
+from edge_agent.drivers.dlms.event_log import events_of
 from edge_agent.drivers.dlms.link import DlmsLink
+from edge_agent.drivers.dlms.load_profile import Window, read_history
 from edge_agent.drivers.dlms.profile import CLOCK_OFFSET, DlmsProfile
 from edge_agent.drivers.dlms.scaling import Scaler
-from edge_agent.drivers.dlms.values import Question, Taken, read
+from edge_agent.drivers.dlms.values import Question, Taken, read, read_intervals
 from edge_agent.drivers.dlms.xdlms import Attribute
-from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
+from edge_agent.drivers.driver import GOOD, Cost, IntervalRow, ReadFailure, Reading, Reason
 from metering.clock import Clock
 from metering.errors import StopAndFix
+from metering.meter_event import MeterEvent
 from metering.round import Quality
 
 _CLOCK_CLASS: Final = 8
@@ -35,10 +38,10 @@ _REASONS: Final[dict[type[Exception], Reason]] = {
     Silent: Reason.SILENT,
     Lost: Reason.LINK_LOST,
     Malformed: Reason.GARBLED,
-    Untrusted: Reason.GARBLED,
-    Declined: Reason.EXCEPTION,
-    Spent: Reason.EXCEPTION,
-    StopAndFix: Reason.EXCEPTION,
+    Untrusted: Reason.BREACH,
+    Declined: Reason.DECLINED,
+    Spent: Reason.NO_KEYS,
+    StopAndFix: Reason.NO_KEYS,
 }
 
 
@@ -137,6 +140,41 @@ class DlmsDriver:
             return self._failure(error)
         return self._reading(taken, quantities & of.profile.quantities, self.cost(meter, quantities).requests)
 
+    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
+        """The rows of the meter's load profile between two instants."""
+        of = self._meters[meter]
+        profile = of.profile.load_profile
+        if profile is None:
+            return ReadFailure(Reason.DECLINED, "its profile names no load profile")
+        question = Question(of.profile.objects, of.ratios)
+        window = self._window(of, first_ms, last_ms)
+        try:
+            found = await self._clients[meter].converse(
+                lambda reader: read_intervals(reader, profile, window, question, self._known_scalers(meter))
+            )
+        except (DlmsError, StopAndFix) as error:
+            return self._failure(error)
+        return [IntervalRow(_ms(row.at), taken.values, row.flags.trusted) for row, taken in found]
+
+    async def meter_events(self, meter: str, first_ms: int, last_ms: int) -> list[tuple[int, MeterEvent]] | ReadFailure:
+        """The known events of the meter's log between two instants."""
+        of = self._meters[meter]
+        log = of.profile.event_log
+        if log is None:
+            return ReadFailure(Reason.DECLINED, "its profile names no event log")
+        window = self._window(of, first_ms, last_ms)
+        try:
+            history = await self._clients[meter].converse(lambda reader: read_history(reader, log, window))
+        except (DlmsError, StopAndFix) as error:
+            return self._failure(error)
+        return [(_ms(at), event) for at, event in events_of(history).events]
+
+    def _window(self, of: DlmsMeter, first_ms: int, last_ms: int) -> Window:
+        first, last, now = (
+            datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in (first_ms, last_ms, self._clock.now_ms())
+        )
+        return Window(first, last, now, of.zone, of.sign)
+
     def _known_scalers(self, meter: str) -> dict[Attribute, Scaler | None]:
         """What is known in the association at hand."""
         association = self._clients[meter].associations_total
@@ -158,7 +196,7 @@ class DlmsDriver:
         if isinstance(error, Untrusted):
             self.breaches[error.breach] += 1
         silent = isinstance(error, Silent) and self._frames_are_numbered
-        if not silent and not isinstance(error, Declined | StopAndFix):
+        if not silent and not isinstance(error, Declined | Spent | StopAndFix):
             self._forget_all()
             self._link.close()
         reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
@@ -167,6 +205,10 @@ class DlmsDriver:
     def _forget_all(self) -> None:
         for client in self._clients.values():
             client.forget()
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
 
 
 def _offset_s(time: CosemTime | None, now_ms: int) -> float | None:

@@ -6,7 +6,7 @@ DlmsError
 ├── Silent          nothing came in time: drop the association, the line may stand
 ├── Lost            the line broke: connect anew
 ├── Declined        the meter said no: the association may stand, the value is missing
-└── Spent           an invocation counter or a limit is used up: stop asking this meter, tell a person
+└── Spent           the invocation counters are used up: stop asking this meter, tell a person
 
 None of these leaves the driver: it turns them into a ``ReadFailure``.
 """
@@ -65,4 +65,4 @@ class Declined(DlmsError):  # noqa: N818
 
 
 class Spent(DlmsError):  # noqa: N818
-    """A counter or a cap is used up."""
+    """There are no more invocation counters, or none that can be believed."""

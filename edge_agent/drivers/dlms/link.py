@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
-from edge_agent.drivers.dlms.errors import Lost, Silent, Spent
+from edge_agent.drivers.dlms.errors import Lost, Malformed, Silent
 from edge_agent.drivers.dlms.hdlc_session import Heard
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.transport.stream import Stream
@@ -147,7 +147,7 @@ class DlmsLink:
                 stream.send(heard.reply)
                 if done(heard):
                     return heard
-        raise Spent(f"no end after {self._longest_s:g} s")
+        raise Malformed(f"no end after {self._longest_s:g} s")
 
     async def _frames(self, stream: Stream, until_s: float) -> Sequence[Any] | None:
         """What came until then; ``None`` for nothing at all."""

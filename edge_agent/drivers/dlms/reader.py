@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 from edge_agent.drivers.dlms.axdr import Value, decode
-from edge_agent.drivers.dlms.errors import Breach, Declined, Malformed, Spent, Untrusted
+from edge_agent.drivers.dlms.errors import Breach, Declined, Malformed, Untrusted
 from edge_agent.drivers.dlms.initiate import Conformance
 from edge_agent.drivers.dlms.xdlms import (
     Answer,
@@ -145,6 +145,6 @@ class Reader:
             if response.last:
                 return bytes(octets)
             if len(octets) > self._limits.octets or number >= self._limits.blocks:
-                raise Spent(f"an answer of more than {len(octets)} octets in {number} blocks")
+                raise Malformed(f"an answer of more than {len(octets)} octets in {number} blocks")
             response = yield from self._exchange(get_next_request(response.invoke_id, number), response.invoke_id)
             number += 1

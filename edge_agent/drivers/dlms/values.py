@@ -12,11 +12,13 @@ from datetime import tzinfo
 
 from edge_agent.drivers.dlms import clock
 from edge_agent.drivers.dlms.clock import CosemTime, DeviationSign
+from edge_agent.drivers.dlms.load_profile import Row, Window, read_history
 from edge_agent.drivers.dlms.profile import ProfileObject
 from edge_agent.drivers.dlms.reader import Conversation, Reader, Result
 from edge_agent.drivers.dlms.scaling import Scaler, scaled, scaler_of
 from edge_agent.drivers.dlms.xdlms import Attribute, Denied, Item
 from edge_agent.drivers.transformers import transformer_ratio
+from metering.obis import ObisCode
 
 
 @dataclass(slots=True)
@@ -60,6 +62,31 @@ def read(reader: Reader, question: Question, scalers: dict[Attribute, Scaler | N
     if question.clock is not None:
         taken.time = _time(results[question.clock], question)
     return taken
+
+
+def read_intervals(
+    reader: Reader, profile: ObisCode, window: Window, question: Question, scalers: dict[Attribute, Scaler | None]
+) -> Conversation[list[tuple[Row, Taken]]]:
+    """The rows of a load profile and, of each, the values of the objects in question.
+
+    Raises:
+        DlmsError: there is no answer that can be used.
+    """
+    history = yield from read_history(reader, profile, window)
+    captured = [entry for entry in question.objects if entry.value in history.columns]
+    unknown = [entry.scaler for entry in captured if entry.scaler not in scalers]
+    answers = yield from reader.get_all([Item(attribute) for attribute in unknown])
+    for attribute, answer in zip(unknown, answers, strict=True):
+        if not isinstance(answer, Denied):
+            scalers[attribute] = scaler_of(answer)
+    found = []
+    for row in history.rows:
+        taken = Taken()
+        for entry in captured:
+            cell = row.cells[history.columns.index(entry.value)]
+            _take(taken, entry, cell, scalers.get(entry.scaler), question.ratios)
+        found.append((row, taken))
+    return found
 
 
 def _take(taken: Taken, entry: ProfileObject, raw: Result, scaler: Scaler | None, ratios: tuple[float, float]) -> None:
