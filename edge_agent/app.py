@@ -15,7 +15,7 @@ from edge_agent.desk import Desk, door_beside
 from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.driver import Driver
 from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
@@ -111,6 +111,9 @@ class Gateway:
 
     async def run(self) -> None:
         """Poll and publish until ``stop``."""
+        for meter in self._settings.meters:
+            if isinstance(meter, DlmsMeterSettings) and not meter.dlms.protected:
+                log.warning("meter_unprotected", meter=meter.id)  # as somebody wrote into the file
         log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
         background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
         try:

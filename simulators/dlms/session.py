@@ -7,10 +7,11 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Final
 
+from simulators.dlms.channel import Channel, is_dedicated
 from simulators.dlms.data import BadRequest, Data, length, logical_name, read, read_length, read_octets, to_bytes
 from simulators.dlms.device import BLOCK_GET, GENERAL_PROTECTION, GET, LISTS, MECHANISMS, Access, LogicalDevice
 from simulators.dlms.objects import Denied
-from simulators.dlms.seal import AUTHENTICATED, BadSeal, sealed, unsealed
+from simulators.dlms.seal import AUTHENTICATED, BadSeal
 
 _UA: Final = bytes([0x60, 0x85, 0x74, 0x05, 0x08])
 _SERVICE_UNSUPPORTED: Final = bytes([0xD8, 1, 2])
@@ -30,13 +31,9 @@ class Session:
         self.associated = False
         self.proved = False
         self.heard_requests = 0
-        self._control = 0
-        self._title = b""
+        self._channel: Channel | None = None
         self._challenge = b""
         self._theirs = b""
-        self._dedicated = b""
-        self._dedicated_heard = -1
-        self._heard_before = -1  # the message that carries a proof is newer than the proof; they share no counter
         self._granted = 0
         self._limit = 0
         self._long: tuple[bytes, int] | None = None
@@ -52,11 +49,10 @@ class Session:
             if apdu[:1] == b"\x62":
                 self.associated = self.proved = False
                 return bytes.fromhex("6303800100")
-            return self._serve(apdu, at_ms) if self.associated else None
+            channel = self._channel
+            return self._serve(apdu, channel, at_ms) if self.associated and channel else None
         except BadRequest:
             return _SERVICE_UNSUPPORTED
-
-    # Association
 
     def _associate(self, apdu: bytes) -> bytes:
         access = self.access
@@ -73,36 +69,26 @@ class Session:
             return _refusal(11 if mechanism else 14)
         if access.mechanism == "low" and not hmac.compare_digest(value, access.password):
             return _refusal(13)
-        self._control, self._title, self._dedicated = access.control, fields.get(0xA6, b"\0\0")[2:], b""
+        self._channel = Channel(self.device, access.control, fields.get(0xA6, b"\0\0")[2:])
         proposal = fields[0xBE][2:] if fields[0xBE][1] < 0x80 else fields[0xBE][3:]  # noqa: PLR2004
         if access.control:
-            opened = self._unseal_initiate(proposal)
+            opened = _unsealed(self._channel, proposal)
             if opened is None:
                 return _refusal(13)
             proposal = opened
         self._theirs = value
         self._challenge = self.device.random_octets(16)
-        self._initiate(proposal)
+        self._initiate(proposal, self._channel)
         self.associated = True
         self.proved = access.mechanism != "gmac"
-        return self._acceptance(access)
+        return self._acceptance(access, self._channel)
 
-    def _unseal_initiate(self, octets: bytes) -> bytes | None:
-        stream = BytesIO(octets)
-        if read_octets(stream, 1) != b"\x21":
-            return None
-        try:
-            return self._unsealed(read_octets(stream, read_length(stream)), dedicated=False)
-        except BadSeal:
-            return None
-
-    def _initiate(self, proposal: bytes) -> None:
+    def _initiate(self, proposal: bytes, channel: Channel) -> None:
         stream = BytesIO(proposal)
         if read_octets(stream, 1) != b"\x01":
             raise BadRequest("no initiate request")
         if read_octets(stream, 1) != b"\0":
-            self._dedicated = read_octets(stream, read_length(stream))
-            self._dedicated_heard = -1
+            channel.dedicated = read_octets(stream, read_length(stream))
         for _ in range(2):
             if read_octets(stream, 1) != b"\0":
                 read_octets(stream, 1)
@@ -112,13 +98,13 @@ class Session:
         theirs = int.from_bytes(read_octets(stream, 2), "big") or 0xFFFF
         self._limit = min(theirs, self.device.largest_pdu)
 
-    def _acceptance(self, access: Access) -> bytes:
+    def _acceptance(self, access: Access, channel: Channel) -> bytes:
         response = bytes.fromhex("0800065f1f0400") + self._granted.to_bytes(3, "big")
         response += self.device.largest_pdu.to_bytes(2, "big") + bytes([0, 7])
         diagnostic = 0
         extra = b""
         if access.control:
-            body = self._sealed(response, dedicated=False)
+            body = channel.seal(response, dedicated=False)
             response = b"\x28" + length(len(body)) + body
             extra += _field(0xA4, _field(0x04, self.device.title))
         if access.mechanism == "gmac":
@@ -127,25 +113,23 @@ class Session:
             extra += _field(0xAA, _field(0x80, self._challenge))
         return _response(0, diagnostic, 3 if access.control else 1, extra, _field(0xBE, _field(0x04, response)))
 
-    # Services
-
-    def _serve(self, apdu: bytes, at_ms: int) -> bytes | None:
+    def _serve(self, apdu: bytes, channel: Channel, at_ms: int) -> bytes | None:
         try:
-            plain, wrapped = self._opened(apdu)
+            plain, wrapped = channel.opened(apdu)
         except BadSeal:
             return _CANNOT_DECIPHER
         if plain is None:
             return bytes([0xD8, 2, 6]) + (self.device.heard + 1).to_bytes(4, "big")
-        if self._control and not wrapped:
+        if channel.control and not wrapped:
             return _SERVICE_UNSUPPORTED
-        response = self._service(plain, at_ms)
-        return self._delivered(self._spoiled(response), wrapped)
+        response = self._service(plain, channel, at_ms)
+        return self._delivered(self._spoiled(response), channel, wrapped)
 
-    def _service(self, plain: bytes, at_ms: int) -> bytes:
+    def _service(self, plain: bytes, channel: Channel, at_ms: int) -> bytes:
         stream = BytesIO(plain)
         service, form, invoke = read_octets(stream, 3)
         if service == 0xC3 and form == 1:  # noqa: PLR2004
-            return bytes([0xC7, 1, invoke]) + self._action(stream)
+            return bytes([0xC7, 1, invoke]) + self._action(stream, channel)
         if not self.proved:
             return _SERVICE_UNSUPPORTED
         if service == 0xC0 and self._granted & GET:  # noqa: PLR2004
@@ -178,7 +162,7 @@ class Session:
             return bytes([1, error.code])
 
     def _whole_or_block(self, head: bytes, content: bytes, long: bytes | None) -> bytes:
-        limit = self._limit - (_SEAL_OVERHEAD if self._control else 0)
+        limit = self._limit - (_SEAL_OVERHEAD if self.access and self.access.control else 0)
         if len(head) + len(content) <= limit or long is None or not self._granted & BLOCK_GET:
             return head + content
         self._long = (long, limit - _BLOCK_HEAD)
@@ -216,67 +200,14 @@ class Session:
         if self.device.on_set is not None:
             self.device.on_set(*place, read(stream))
 
-    def _action(self, stream: BytesIO) -> bytes:
+    def _action(self, stream: BytesIO, channel: Channel) -> bytes:
         if _place(stream) != _REPLY_TO_HLS or self.access is None or self.access.mechanism != "gmac":
             return bytes([3, 0])
         argument: Data = read(stream) if read_octets(stream, 1) != b"\0" else ("null-data", None)
-        proof = argument[1]
-        if not isinstance(proof, bytes) or len(proof) != 17:  # noqa: PLR2004
-            return bytes([12, 0])
-        counter = int.from_bytes(proof[1:5], "big")
-        expected = self._gmac(self._title + proof[1:5], self._challenge)
-        if (
-            counter <= self._heard_before
-            or counter == self.device.heard
-            or not hmac.compare_digest(proof[5:], expected)
-        ):
+        if not channel.knows_us(argument[1], self._challenge):
             return bytes([11, 0])
         self.proved = True
-        mine = self.device.next_counter().to_bytes(4, "big")
-        reply = bytes([AUTHENTICATED]) + mine + self._gmac(self.device.title + mine, self._theirs)
-        return bytes([0, 1, 0]) + to_bytes(("octet-string", reply))
-
-    # Seals
-
-    def _gmac(self, nonce: bytes, challenge: bytes) -> bytes:
-        keys = self.device.keys
-        return sealed(AUTHENTICATED, keys.encryption, keys.authentication, nonce, challenge)[len(challenge) :]
-
-    def _opened(self, apdu: bytes) -> tuple[bytes | None, int]:
-        """The request and its outer tag if it was sealed; no request if its counter went back."""
-        tag = apdu[0] if apdu else 0
-        if tag in (0xC0, 0xC1, 0xC3):
-            return apdu, 0
-        stream = BytesIO(apdu[1:])
-        if tag in (219, 220):
-            self._title = read_octets(stream, read_length(stream)) or self._title
-        elif tag not in (0xC8, 0xC9, 0xCB, 0xD0, 0xD1, 0xD3):
-            raise BadRequest(f"tag {tag}")
-        body = read_octets(stream, read_length(stream))
-        return self._unsealed(body, dedicated=tag == 220 or 0xD0 <= tag <= 0xD3), tag  # noqa: PLR2004
-
-    def _unsealed(self, body: bytes, *, dedicated: bool) -> bytes | None:
-        keys = self.device.keys
-        if body[0] != self._control:
-            raise BadSeal
-        key = self._dedicated if dedicated else keys.encryption
-        plain = unsealed(body[0], key, keys.authentication, self._title + body[1:5], body[5:])
-        counter = int.from_bytes(body[1:5], "big")
-        if counter <= (self._dedicated_heard if dedicated else self.device.heard):
-            return None
-        if dedicated:
-            self._dedicated_heard = counter
-        else:
-            self._heard_before, self.device.heard = self.device.heard, counter
-        return plain
-
-    def _sealed(self, plain: bytes, *, dedicated: bool, title: bytes = b"", control: int = 0) -> bytes:
-        keys = self.device.keys
-        control = control or self._control
-        counter = self.device.next_counter().to_bytes(4, "big")
-        key = self._dedicated if dedicated else keys.encryption
-        nonce = (title or self.device.title) + counter
-        return bytes([control]) + counter + sealed(control, key, keys.authentication, nonce, plain)
+        return bytes([0, 1, 0]) + to_bytes(("octet-string", channel.prove(self._theirs)))
 
     def _spoiled(self, response: bytes) -> bytes:
         faults = self.device.faults
@@ -286,16 +217,16 @@ class Session:
             response = response[:-2]
         return response
 
-    def _delivered(self, response: bytes, wrapped: int) -> bytes:
+    def _delivered(self, response: bytes, channel: Channel, wrapped: int) -> bytes:
         faults = self.device.faults
         if not wrapped or faults.strikes("plaintext"):
             return response
         if faults.strikes("replay") and self._kept:
             return self._kept
-        dedicated = wrapped == 220 or 0xD0 <= wrapped <= 0xD3  # noqa: PLR2004
+        dedicated = is_dedicated(wrapped)
         title = b"BAD\0\0\0\0\x01" if faults.strikes("wrong_title") else self.device.title
-        control = AUTHENTICATED if faults.strikes("downgrade") else self._control
-        body = self._sealed(response, dedicated=dedicated, title=title, control=control)
+        control = AUTHENTICATED if faults.strikes("downgrade") else channel.control
+        body = channel.seal(response, dedicated=dedicated, title=title, control=control)
         if faults.strikes("forged_counter"):
             body = body[:1] + b"\xff\xff\xff\xff" + body[5:]
         elif faults.strikes("forged_tag"):
@@ -316,6 +247,17 @@ def public_access() -> Access:
 def _place(stream: BytesIO) -> tuple[int, bytes, int]:
     octets = read_octets(stream, 9)
     return int.from_bytes(octets[:2], "big"), octets[2:8], octets[8]
+
+
+def _unsealed(channel: Channel, octets: bytes) -> bytes | None:
+    """The proposal of a client with keys; nothing if it has other keys or went back."""
+    stream = BytesIO(octets)
+    if read_octets(stream, 1) != b"\x21":
+        return None
+    try:
+        return channel.unseal(read_octets(stream, read_length(stream)), dedicated=False)
+    except BadSeal:
+        return None
 
 
 def _field(tag: int, content: bytes) -> bytes:

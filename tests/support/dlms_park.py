@@ -64,8 +64,9 @@ def import_wh(at_ms: int) -> int:
 def device(clock: MeterClock | None = None, meter: Mapping[str, Any] | None = None, **rest: Any) -> LogicalDevice:
     """A meter that answers every kind of client."""
     objects = electricity_meter(SteadyMeter(), clock or MeterClock(SHANGHAI), **(meter or {}))
+    accesses = rest.pop("accesses", ACCESSES)
     return LogicalDevice.of(
-        objects, ACCESSES, **({"title": METER_TITLE, "keys": MeterKeys(EK, AK), "sent": 1000} | rest)
+        objects, accesses, **({"title": METER_TITLE, "keys": MeterKeys(EK, AK), "sent": 1000} | rest)
     )
 
 

@@ -161,3 +161,8 @@ class DlmsAccessSettings(Settings):
     deviation: Literal["utc_minus_local", "local_minus_utc"] = Field(
         "utc_minus_local", description="How the meter counts its deviation; the standard says utc_minus_local."
     )
+
+    @property
+    def protected(self) -> bool:
+        """Whether a changed or forged answer would be noticed."""
+        return self.security == "gmac" and self.protection != "encryption"

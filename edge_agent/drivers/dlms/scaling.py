@@ -81,11 +81,15 @@ def scaled(quantity: str, raw: Value, scaler: Scaler, bounds: Bounds, ratio: flo
         return Scaled(None)
     if isinstance(raw, bool) or not isinstance(raw, int | float) or scaler.unit != QUANTITIES[quantity].unit:
         return Scaled(None, dropped=True)
-    power = 10 ** abs(scaler.exponent)
-    number = raw * power if scaler.exponent >= 0 else raw / power
+    number = _scaled(raw, scaler.exponent)
     if not (math.isfinite(number) and bounds.minimum <= number <= bounds.maximum):
         return Scaled(None, dropped=True)
-    number = float(number * ratio)
+    number = _scaled(raw * ratio, scaler.exponent)  # the ratio first: rounded once
     if abs(number) > LARGEST / 10 ** QUANTITIES[quantity].decimals:
         return Scaled(None, dropped=True)
     return Scaled(number)
+
+
+def _scaled(raw: float, exponent: int) -> float:
+    power = 10 ** abs(exponent)
+    return float(raw * power if exponent >= 0 else raw / power)
