@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
+from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.driver import Driver
 from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
@@ -56,10 +57,10 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings, profile: Profile) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: Profile | DlmsProfile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
-    rolls_at = {one.quantity: one.rollover * ratio for of_map in profile.maps for one in of_map if one.rollover}
+    rolls_at = {quantity: rollover * ratio for quantity, rollover in profile.rollovers.items()}
     if profile.displays == "primary" and ratio == 1:
         return Terminals(math.inf, rolls_at=rolls_at)  # its own ratios are set in the meter; nobody tells us
     rating = profile.rating
@@ -86,9 +87,7 @@ class Gateway:
         link = MqttLink(settings.mqtt, settings.gateway, will)
         self.spool = Spool.of(settings.spool, settings.gateway)
         shelf = ProfileShelf(settings.profiles)
-        self._truth = RegisterTruth(
-            {meter.id: terminals_of(meter, shelf.profile(meter.profile)) for meter in settings.meters}
-        )
+        self._truth = RegisterTruth({meter.id: terminals_of(meter, shelf.of(meter)) for meter in settings.meters})
         remember(self.spool, self._truth)
         drivers = drivers_of(settings, clock)
         self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
@@ -112,6 +111,9 @@ class Gateway:
 
     async def run(self) -> None:
         """Poll and publish until ``stop``."""
+        for meter in self._settings.meters:
+            if isinstance(meter, DlmsMeterSettings) and not meter.dlms.protected:
+                log.warning("meter_unprotected", meter=meter.id)  # as somebody wrote into the file
         log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
         background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
         try:

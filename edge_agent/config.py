@@ -10,8 +10,11 @@ from typing import Final
 
 from pydantic import Field
 
+from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings
+from edge_agent.drivers.dlms.keys import from_folder
+from edge_agent.drivers.dlms.meter_mistakes import meter_mistakes
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import BusSettings, DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
@@ -22,6 +25,8 @@ from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
 
+_PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings)
+_SECRETS: Final = ("encryption_key_file", "authentication_key_file", "password_file")
 _SPEEDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
 _NEAR_SHARE: Final = 0.05  # receivers stand 2 to 5 % of error, so nothing so near is another speed
 
@@ -49,7 +54,21 @@ def load(path: Path, lang: Language = "en") -> GatewaySettings:
     settings = load_yaml(path, GatewaySettings, lang, lambda loaded: list(_mistakes(loaded, path.parent, lang)))
     spool = settings.spool.model_copy(update={"path": path.parent / settings.spool.path})
     own = path.parent / settings.profiles if settings.profiles else None
-    return settings.model_copy(update={"spool": spool, "profiles": own})
+    buses = tuple(_bus_from(bus, path.parent) for bus in settings.buses)
+    meters = tuple(_meter_from(meter, path.parent) for meter in settings.meters)
+    return settings.model_copy(update={"spool": spool, "profiles": own, "buses": buses, "meters": meters})
+
+
+def _bus_from(bus: BusSettings, folder: Path) -> BusSettings:
+    return bus.model_copy(update={"counters": folder / bus.counters}) if isinstance(bus, DlmsBusSettings) else bus
+
+
+def _meter_from(meter: MeterSettings, folder: Path) -> MeterSettings:
+    if not isinstance(meter, DlmsMeterSettings):
+        return meter
+    named = {key: getattr(meter.dlms, key) for key in _SECRETS}
+    found = {key: from_folder(name, folder) for key, name in named.items() if name is not None}
+    return meter.model_copy(update={"dlms": meter.dlms.model_copy(update=found)})
 
 
 def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> Iterator[Problem]:
@@ -67,6 +86,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
     yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
+    yield from _addresses(loaded, folder, say)
     yield from _groups(loaded, shelf, say)
     yield from _overloaded(loaded, shelf, say)
 
@@ -83,11 +103,9 @@ def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
 
 def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     buses = loaded.value.buses
-    places = [
-        str(bus.device.resolve()) if isinstance(bus, ModbusRtuSettings) else f"{bus.host}:{bus.port}" for bus in buses
-    ]
+    places = [str(bus.device.resolve()) if isinstance(bus, _PORTS) else f"{bus.host}:{bus.port}" for bus in buses]
     for i, place in _repeated(places):
-        key = "device" if isinstance(buses[i], ModbusRtuSettings) else "host"
+        key = "device" if isinstance(buses[i], _PORTS) else "host"
         yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
     for i, bus in enumerate(buses):
         for key in ("ca_file", "certificate_file", "key_file"):
@@ -97,10 +115,6 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
         speed = getattr(bus, "baudrate", None)
         if (meant := _near_miss(speed)) is not None:
             yield loaded.problem(("buses", i, "baudrate"), say["unusual speed"].format(speed, meant))
-    lines = {bus.id for bus in buses if bus.on_a_line}
-    for i, meter in enumerate(loaded.value.meters):
-        if meter.bus in lines and meter.unit > HIGHEST_LINE_UNIT:
-            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
 
 
 def _near_miss(baudrate: int | None) -> int | None:
@@ -119,19 +133,54 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in shelf.names:
-            hint = _hint(meter.profile, shelf.names, say)
+        if meter.profile not in (names := shelf.names_for(meter)):
+            hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
-            shelf.profile(meter.profile)
+            shelf.of(meter)
         except ConfigError as error:
             yield loaded.problem(here, say["broken profile"].format(error))
-    places = [f"{meter.bus}/{meter.unit}" for meter in settings.meters]
+
+
+def _addresses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Iterator[Problem]:
+    """Every meter has one address of the kind of its bus, and no other meter has it."""
+    buses = {bus.id: bus for bus in loaded.value.buses}
+    meters = loaded.value.meters
+    for i, meter in enumerate(meters):
+        if (bus := buses.get(meter.bus)) is not None:
+            of_kind = _dlms_address if isinstance(bus, DlmsBusSettings) else _modbus_address
+            for keys, text in of_kind(bus, meter, folder, say):
+                yield loaded.problem(("meters", i, *keys), text)
+    places = [f"{meter.bus}/{type(meter).__name__}/{_address(meter)}" for meter in meters]
     for i, _ in _repeated(places):
-        meter = settings.meters[i]
-        first = settings.meters[places.index(places[i])].id
-        yield loaded.problem(("meters", i, "unit"), say["unit twice"].format(meter.unit, meter.bus, first))
+        meter = meters[i]
+        first = meters[places.index(places[i])].id
+        key = "dlms" if isinstance(meter, DlmsMeterSettings) else "unit"
+        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(_address(meter), meter.bus, first))
+
+
+def _dlms_address(bus: BusSettings, meter: MeterSettings, folder: Path, say: Words) -> Iterator[tuple[Place, str]]:
+    if not isinstance(meter, DlmsMeterSettings):
+        yield ("unit",), say["unit on dlms"].format(bus.type)
+    elif isinstance(bus, DlmsBusSettings):
+        for key, text in meter_mistakes(bus, meter.dlms, folder, say):
+            yield ("dlms", key), text
+
+
+def _modbus_address(bus: BusSettings, meter: MeterSettings, _: Path, say: Words) -> Iterator[tuple[Place, str]]:
+    if isinstance(meter, DlmsMeterSettings):
+        yield ("dlms",), say["dlms on modbus"].format(bus.type)
+    elif bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
+        yield ("unit",), say["unit on a line"].format(meter.unit)
+
+
+def _address(meter: MeterSettings) -> str:
+    """Where on its bus a meter is."""
+    if not isinstance(meter, DlmsMeterSettings):
+        return str(meter.unit)
+    physical = "" if meter.dlms.physical is None else f"/{meter.dlms.physical}"
+    return f"{meter.dlms.server}{physical}"
 
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
@@ -168,7 +217,8 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     """Lines that would need more than all of their time; only once everything they read is known."""
     settings = loaded.value
-    sound = {bus.id for bus in settings.buses} >= {meter.bus for meter in settings.meters}
+    dlms = {bus.id: isinstance(bus, DlmsBusSettings) for bus in settings.buses}
+    sound = all(dlms.get(meter.bus) is isinstance(meter, DlmsMeterSettings) for meter in settings.meters)
     if not sound or not _offered(settings.meters, shelf):
         return
     for i, bus in enumerate(settings.buses):
@@ -182,9 +232,9 @@ def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words
 def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:
     """Every quantity of every usable profile; empty if a profile is missing or wrong, which is said elsewhere."""
     offered: set[str] = set()
-    for name in {meter.profile for meter in meters}:
+    for meter in {(meter.profile, type(meter)): meter for meter in meters}.values():
         try:
-            offered |= shelf.profile(name).quantities
+            offered |= shelf.of(meter).quantities
         except (KeyError, ConfigError):
             return set()
     return offered

@@ -9,11 +9,16 @@ import typer
 from pydantic import BaseModel
 
 from edge_agent.config import GatewaySettings
+from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.modbus.profile import Profile
 from metering.errors import StopAndFix
 from metering.settings_schema import with_tables, write_schemas
 
-MODELS: Final[dict[str, type[BaseModel]]] = {"gateway": GatewaySettings, "profile": Profile}
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "gateway": GatewaySettings,
+    "profile": Profile,
+    "dlms_profile": DlmsProfile,
+}
 """The kinds of YAML file that the edge agent reads."""
 
 

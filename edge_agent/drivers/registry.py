@@ -10,35 +10,52 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from edge_agent.drivers.dlms.bus_settings import (
+    DlmsAccessSettings,
+    DlmsBusSettings,
+)
+from edge_agent.drivers.dlms.lines import make_dlms_driver
+from edge_agent.drivers.dlms.profile import DlmsProfile, load_dlms_profile
 from edge_agent.drivers.driver import Driver
+from edge_agent.drivers.meter_settings import MeterOnBus
 from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
 from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
-from metering.settings import Identifier, Language, Ratio, Settings
+from metering.settings import Language
 
-BusSettings = Annotated[ModbusBusSettings, Field(discriminator="type")]
+BusSettings = Annotated[ModbusBusSettings | DlmsBusSettings, Field(discriminator="type")]
 
 _HERE = Path(__file__).resolve().parent
 
 
-class MeterSettings(Settings):
-    """One meter on one bus."""
+class ModbusMeterSettings(MeterOnBus):
+    """One meter on a Modbus bus."""
 
-    id: Identifier = Field(description="Name of the meter, unique in the whole fleet.")
-    bus: Identifier = Field(description="Name of the bus it is on.")
     unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
-    profile: Identifier = Field(description="Name of its register map.")
-    maximum_current_a: float | None = Field(
-        None, gt=0, le=10_000, description="Highest current on the name plate: 60 for 5(60) A, 6 for 1.5(6) A."
+
+
+class DlmsMeterSettings(MeterOnBus):
+    """One meter on a DLMS bus."""
+
+    dlms: DlmsAccessSettings = Field(description="On a DLMS bus, in place of unit: how to speak to the meter.")
+
+
+def _kind(meter: object) -> str:
+    """The key ``dlms`` tells the two kinds apart."""
+    return (
+        "(dlms)"
+        if isinstance(meter, DlmsMeterSettings) or (isinstance(meter, dict) and "dlms" in meter)
+        else "(modbus)"
     )
-    ct_ratio: Ratio = Field(
-        1.0, gt=0, le=100_000, description="Current transformer ratio as on its plate: 200/5, or 40."
-    )
-    pt_ratio: Ratio = Field(1.0, gt=0, le=100_000, description="Voltage transformer ratio: 10000/100, or 100.")
+
+
+MeterSettings = Annotated[
+    Annotated[ModbusMeterSettings, Tag("(modbus)")] | Annotated[DlmsMeterSettings, Tag("(dlms)")], Discriminator(_kind)
+]
 
 
 def shipped_profiles() -> Path:
@@ -56,16 +73,23 @@ class ProfileShelf:
         """Look what there is; ``held`` goes before all files."""
         folders = [shipped_profiles(), *([own] if own is not None else [])]
         self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+        self._dlms_files = {path.stem: path for folder in folders for path in sorted(folder.glob("dlms/*.yaml"))}
         self._read = dict(held or {})
+        self._dlms_read: dict[str, DlmsProfile] = {}
         self._lang = lang
 
     @property
     def names(self) -> list[str]:
-        """Every profile there is."""
+        """Every register map there is."""
         return sorted(self._files)
 
+    @property
+    def dlms_names(self) -> list[str]:
+        """Every DLMS profile there is; they stand in a folder ``dlms``."""
+        return sorted(self._dlms_files)
+
     def profile(self, name: str) -> Profile:
-        """Read a profile once.
+        """Read a register map once.
 
         Raises:
             KeyError: there is none of that name.
@@ -75,12 +99,48 @@ class ProfileShelf:
             self._read[name] = load_profile(self._files[name], self._lang)
         return self._read[name]
 
+    def dlms_profile(self, name: str) -> DlmsProfile:
+        """Read a DLMS profile once.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        if name not in self._dlms_read:
+            self._dlms_read[name] = load_dlms_profile(self._dlms_files[name], self._lang)
+        return self._dlms_read[name]
+
+    def names_for(self, meter: MeterSettings) -> list[str]:
+        """Every profile that a meter like this may have."""
+        return self.dlms_names if isinstance(meter, DlmsMeterSettings) else self.names
+
+    def of(self, meter: MeterSettings) -> Profile | DlmsProfile:
+        """The profile of a meter.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        is_dlms = isinstance(meter, DlmsMeterSettings)
+        return self.dlms_profile(meter.profile) if is_dlms else self.profile(meter.profile)
+
 
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
-    """The driver for one bus and the meters on it."""
+    """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
+    here = [meter for meter in meters if meter.bus == bus.id]
+    if isinstance(bus, DlmsBusSettings):
+        return make_dlms_driver(
+            bus,
+            {
+                meter.id: (meter.dlms, shelf.dlms_profile(meter.profile), (meter.ct_ratio, meter.pt_ratio))
+                for meter in here
+                if isinstance(meter, DlmsMeterSettings)
+            },
+            clock,
+        )
     on_bus = {
         meter.id: ModbusMeter(meter.unit, shelf.profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
-        for meter in meters
-        if meter.bus == bus.id
+        for meter in here
+        if isinstance(meter, ModbusMeterSettings)
     }
     return ModbusDriver(make_link(bus), on_bus, clock)

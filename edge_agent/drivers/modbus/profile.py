@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.drivers.modbus.profile_mistakes import mistakes
 from edge_agent.drivers.modbus.read_plan import Limits, Span
 from edge_agent.drivers.modbus.registers import WIDTH, Conversion, ExponentType, Order, RegisterType
@@ -107,32 +108,6 @@ class IdentityRegister(Settings):
         return int.from_bytes(content) in self.one_of or any(text.startswith(begin) for begin in self.begins)
 
 
-class Rating(Settings):
-    """What the meter's own terminals can carry; with it a jump of a register is judged."""
-
-    maximum_current_a: float = Field(gt=0, le=10_000, description="Highest current a phase, A.")
-    nominal_voltage_v: float = Field(gt=0, le=1000, description="Voltage of a phase against neutral, V.")
-    phases: Literal[1, 3] = Field(3, description="Phases of the meter.")
-
-
-class Source(Settings):
-    """Where a map was taken from."""
-
-    document: str = Field(description="The vendor's document, or 'not seen'.")
-    page: str = Field("", description="Page or section of it.")
-    taken_from: str = Field(description="What was really read: the document, or an open map with its version.")
-
-    def __str__(self) -> str:
-        return f"{self.document}{f', {self.page}' if self.page else ''} ({self.taken_from})"
-
-
-class Note(Settings):
-    """What a technician must know, in both languages."""
-
-    en: str = Field(description="In English.")
-    zh: str = Field(description="In Chinese.")
-
-
 class SunSpecMap(Settings):
     """The registers of a SunSpec model; addresses count from the model's first register, that of its id."""
 
@@ -154,20 +129,9 @@ class SunSpec(Settings):
     maps: tuple[SunSpecMap, ...] = Field(min_length=1, description="The models that can be read.")
 
 
-class Profile(Settings):
+class Profile(MeterModel):
     """The register map of one model."""
 
-    manufacturer: str = Field(description="Who makes the meter.")
-    model: str = Field(description="What the maker calls it.")
-    source: Source = Field(description="Where the map was taken from.")
-    checked_on_hardware: bool = Field(description="Whether someone compared it with the meter's display.")
-    note: Note | None = Field(None, description="What a technician must know.")
-    displays: Literal["primary", "terminals"] | None = Field(
-        None,
-        description="Whether the registers count on the primary side already, by ratios set in the meter (ct_ratio and "
-        "pt_ratio stay 1), or at its terminals; absent: a meter without transformers, or not known.",
-    )
-    rating: Rating | None = Field(None, description="What the meter's terminals can carry.")
     function: Function = Field(3, description="Modbus function: 3 reads holding, 4 input registers.")
     word_order: Order = Field("big", description="Which word of a wide value comes first: big = the high one.")
     byte_order: Order = Field("big", description="Which byte of a register comes first: big = the high one.")
@@ -185,6 +149,11 @@ class Profile(Settings):
     def quantities(self) -> frozenset[str]:
         """Everything the map offers."""
         return frozenset(register.quantity for one in self.maps for register in one)
+
+    @property
+    def rollovers(self) -> dict[str, float]:
+        """Count at which a register starts anew, by quantity, at the meter's terminals."""
+        return {one.quantity: one.rollover for of_map in self.maps for one in of_map if one.rollover}
 
     def function_of(self, register: ProfileRegister | IdentityRegister) -> int:
         """The function that reads a register."""

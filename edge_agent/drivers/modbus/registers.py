@@ -212,22 +212,6 @@ def decode(words: Sequence[int], conversion: Conversion, ratio: float = 1.0, exp
     return Value(taken.values[conversion.quantity], taken.dropped)
 
 
-def transformer_ratio(quantity: str, ct_ratio: float, pt_ratio: float) -> float:
-    """What the meter's value must be multiplied with to stand for the primary side.
-
-    Current goes with the CT, voltage with the PT, power and energy with both.
-
-    >>> transformer_ratio("active_energy_import", 40, 10)
-    400
-    """
-    unit = QUANTITIES[quantity].unit
-    if unit == "A":
-        return ct_ratio
-    if unit == "V":
-        return pt_ratio
-    return ct_ratio * pt_ratio if unit.startswith("k") else 1
-
-
 def _numbers(count: int, big: bool, places: Iterable[Place]) -> Struct:
     """The numbers of one order in an answer of ``count`` registers, with everything between them passed over."""
     layout = ">" if big else "<"

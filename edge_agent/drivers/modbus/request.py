@@ -19,8 +19,8 @@ from edge_agent.drivers.modbus.registers import (
     ExponentType,
     Order,
     Place,
-    transformer_ratio,
 )
+from edge_agent.drivers.transformers import transformer_ratio
 
 
 @dataclass(frozen=True, slots=True)

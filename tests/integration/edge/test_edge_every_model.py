@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.drivers.driver import Reading
 from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import ModbusMeterSettings, ProfileShelf, make_driver
 from metering.clock import SimulatedClock
 from simulators.modbus_meter import ModbusServer
 from simulators.park import expand
@@ -26,7 +26,7 @@ async def test_a_line_may_carry_every_model_at_once():
     server = ModbusServer(PARK.endpoints()[0], clock)
     await server.start()
     bus = ModbusTcpSettings(id="b1", type="modbus_tcp", host="127.0.0.1", port=server.port)
-    meters = [MeterSettings(id=one.model, bus="b1", unit=one.unit, profile=one.model) for one in PARK.meters]
+    meters = [ModbusMeterSettings(id=one.model, bus="b1", unit=one.unit, profile=one.model) for one in PARK.meters]
     driver = make_driver(bus, meters, ProfileShelf(), clock)
 
     assert await driver.connect() is None

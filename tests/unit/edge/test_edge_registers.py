@@ -7,7 +7,8 @@ import doctest
 import pytest
 
 from edge_agent.drivers.modbus import registers
-from edge_agent.drivers.modbus.registers import Conversion, Value, decode, transformer_ratio
+from edge_agent.drivers.modbus.registers import Conversion, Value, decode
+from edge_agent.drivers.transformers import transformer_ratio
 
 
 @pytest.mark.parametrize(
