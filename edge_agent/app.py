@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
-from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.driver import Driver
-from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import AnyProfile, DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
@@ -57,7 +55,7 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings, profile: Profile | DlmsProfile) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: AnyProfile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
     rolls_at = {quantity: rollover * ratio for quantity, rollover in profile.rollovers.items()}

@@ -13,8 +13,19 @@ from pydantic import Field
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings
 from edge_agent.drivers.dlms.keys import from_folder
 from edge_agent.drivers.dlms.meter_mistakes import meter_mistakes
+from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import (
+    KEYS,
+    BusSettings,
+    DlmsMeterSettings,
+    Dlt645MeterSettings,
+    MeterSettings,
+    ModbusMeterSettings,
+    ProfileShelf,
+    kind_of,
+    make_driver,
+)
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
@@ -25,8 +36,13 @@ from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
 
-_PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings)
+_PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings, Dlt645SerialSettings)
 _SECRETS: Final = ("encryption_key_file", "authentication_key_file", "password_file")
+_FOR_EXAMPLE: Final = {
+    "unit": "unit: 1",
+    "dlms": "dlms: {client: …, security: …}",
+    "address": 'address: "000012345678"',
+}
 _SPEEDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
 _NEAR_SHARE: Final = 0.05  # receivers stand 2 to 5 % of error, so nothing so near is another speed
 
@@ -133,7 +149,7 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in (names := shelf.names_for(meter)):
+        if meter.profile not in (names := shelf.names_of(type(meter))):
             hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
@@ -149,35 +165,31 @@ def _addresses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Ite
     meters = loaded.value.meters
     for i, meter in enumerate(meters):
         if (bus := buses.get(meter.bus)) is not None:
-            of_kind = _dlms_address if isinstance(bus, DlmsBusSettings) else _modbus_address
-            for keys, text in of_kind(bus, meter, folder, say):
+            for keys, text in _address_mistakes(bus, meter, folder, say):
                 yield loaded.problem(("meters", i, *keys), text)
-    places = [f"{meter.bus}/{type(meter).__name__}/{_address(meter)}" for meter in meters]
+    places = [f"{meter.bus}/{KEYS[type(meter)]}/{_address(meter)}" for meter in meters]
     for i, _ in _repeated(places):
-        meter = meters[i]
+        meter, key = meters[i], KEYS[type(meters[i])]
         first = meters[places.index(places[i])].id
-        key = "dlms" if isinstance(meter, DlmsMeterSettings) else "unit"
         yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(_address(meter), meter.bus, first))
 
 
-def _dlms_address(bus: BusSettings, meter: MeterSettings, folder: Path, say: Words) -> Iterator[tuple[Place, str]]:
-    if not isinstance(meter, DlmsMeterSettings):
-        yield ("unit",), say["unit on dlms"].format(bus.type)
-    elif isinstance(bus, DlmsBusSettings):
-        for key, text in meter_mistakes(bus, meter.dlms, folder, say):
-            yield ("dlms", key), text
-
-
-def _modbus_address(bus: BusSettings, meter: MeterSettings, _: Path, say: Words) -> Iterator[tuple[Place, str]]:
-    if isinstance(meter, DlmsMeterSettings):
-        yield ("dlms",), say["dlms on modbus"].format(bus.type)
-    elif bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
+def _address_mistakes(bus: BusSettings, meter: MeterSettings, folder: Path, say: Words) -> Iterator[tuple[Place, str]]:
+    key, wanted = KEYS[type(meter)], KEYS[kind_of(bus)]
+    if key != wanted:
+        yield (key,), say["other kind"].format(bus.type, key, _FOR_EXAMPLE[wanted])
+    elif isinstance(meter, DlmsMeterSettings) and isinstance(bus, DlmsBusSettings):
+        for one, text in meter_mistakes(bus, meter.dlms, folder, say):
+            yield ("dlms", one), text
+    elif isinstance(meter, ModbusMeterSettings) and bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
         yield ("unit",), say["unit on a line"].format(meter.unit)
 
 
 def _address(meter: MeterSettings) -> str:
     """Where on its bus a meter is."""
-    if not isinstance(meter, DlmsMeterSettings):
+    if isinstance(meter, Dlt645MeterSettings):
+        return meter.address
+    if isinstance(meter, ModbusMeterSettings):
         return str(meter.unit)
     physical = "" if meter.dlms.physical is None else f"/{meter.dlms.physical}"
     return f"{meter.dlms.server}{physical}"
@@ -217,8 +229,8 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     """Lines that would need more than all of their time; only once everything they read is known."""
     settings = loaded.value
-    dlms = {bus.id: isinstance(bus, DlmsBusSettings) for bus in settings.buses}
-    sound = all(dlms.get(meter.bus) is isinstance(meter, DlmsMeterSettings) for meter in settings.meters)
+    kinds = {bus.id: kind_of(bus) for bus in settings.buses}
+    sound = all(kinds.get(meter.bus) is type(meter) for meter in settings.meters)
     if not sound or not _offered(settings.meters, shelf):
         return
     for i, bus in enumerate(settings.buses):

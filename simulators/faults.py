@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from simulators.framing import Frame
-from simulators.meter_image import refusal
 
 FaultName = Literal[
     "silent",
@@ -48,8 +47,6 @@ FaultName = Literal[
     "close",
     "refuse",
 ]
-
-EXCEPTION_BIT: Final = 0x80
 
 _LATE_S: Final = 1.2  # behind the usual time-out of a second
 _FOREVER_MS: Final = 2**62
@@ -124,13 +121,11 @@ class Wire:
 
 def _other(answer: Frame, fault: Fault) -> Frame:
     """The answer that arrives instead."""
-    pdu = answer.pdu
     match fault.name:
         case "exception":
-            return answer.with_pdu(refusal(pdu[0], fault.code))
-        case "short" if not pdu[0] & EXCEPTION_BIT:
-            kept = pdu[1] // 4 * 2  # half of the registers
-            return answer.with_pdu(bytes((pdu[0], kept)) + pdu[2 : 2 + kept])
+            return answer.refused(fault.code)
+        case "short":
+            return answer.shortened()
         case "wrong_unit":
             return answer.from_unit(answer.unit % _LAST_UNIT + 1)
         case "wrong_transaction":

@@ -11,10 +11,13 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, Self
 
+from simulators.meter_image import refusal
+
 _HEADER: Final = struct.Struct(">HHHB")  # transaction, protocol, length, unit
 _LENGTHS: Final = range(2, 255)
 _SHORTEST_RTU: Final = 4
 _POLYNOMIAL: Final = 0xA001
+_EXCEPTION_BIT: Final = 0x80
 
 
 class BadStreamError(ValueError):
@@ -55,6 +58,14 @@ class Frame(Protocol):
         """What the master hears of it when noise hits the line."""
         ...
 
+    def refused(self, code: int) -> Self:
+        """The refusal that the meter gives in its place."""
+        ...
+
+    def shortened(self) -> Self:
+        """Well formed, with less in it than was asked for; a refusal stays as it is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MbapFrame:
@@ -82,6 +93,14 @@ class MbapFrame:
         frame = cls(transaction, unit, bytes(stream[_HEADER.size : end]))
         del stream[:end]
         return frame
+
+    def refused(self, code: int) -> MbapFrame:
+        """The exception that the unit answers in its place."""
+        return replace(self, pdu=refusal(self.pdu[0], code))
+
+    def shortened(self) -> MbapFrame:
+        """Half of the registers."""
+        return replace(self, pdu=_half(self.pdu))
 
     @property
     def octets(self) -> bytes:
@@ -120,6 +139,14 @@ class RtuFrame:
             return None
         return cls(octets[0], octets[1:-2])
 
+    def refused(self, code: int) -> RtuFrame:
+        """The exception that the unit answers in its place."""
+        return replace(self, pdu=refusal(self.pdu[0], code))
+
+    def shortened(self) -> RtuFrame:
+        """Half of the registers."""
+        return replace(self, pdu=_half(self.pdu))
+
     @property
     def octets(self) -> bytes:
         """As it stands on the wire."""
@@ -144,6 +171,14 @@ class RtuFrame:
         for at in rng.sample(range(len(octets)), rng.randint(1, 3)):
             octets[at] ^= 1 << rng.randrange(8)
         return bytes(octets)
+
+
+def _half(pdu: bytes) -> bytes:
+    """An answer with half of its registers; an exception as it is."""
+    if pdu[0] & _EXCEPTION_BIT:
+        return pdu
+    kept = pdu[1] // 4 * 2
+    return bytes((pdu[0], kept)) + pdu[2 : 2 + kept]
 
 
 def crc(octets: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 
 from metering.clock import Clock
 from simulators.faults import Delivery, Wire
-from simulators.framing import BadStreamError, Frame, MbapFrame
+from simulators.framing import BadStreamError, Frame, MbapFrame, RtuFrame
 from simulators.lies import Metered
 from simulators.meter_image import MeterImage, refusal
 
@@ -51,6 +51,39 @@ class Endpoint:
             return Delivery()
         return self.wire.deliver(frame.with_pdu(pdu), now_ms)
 
+    def frame(self, octets: bytes) -> Frame | None:
+        """What stood between two silences of a line."""
+        return RtuFrame.parse(octets)
+
+    def addressed(self, octets: bytes) -> int:
+        """Whom a frame of a line is for that begins so."""
+        return octets[0]
+
+
+class Behind(Protocol):
+    """What stands behind a port, whatever is spoken there."""
+
+    @property
+    def wire(self) -> Wire:
+        """Between it and whoever asks."""
+        ...
+
+    def answer(self, frame: Frame, now_ms: int) -> Delivery:
+        """One whole request → what reaches the client."""
+        ...
+
+
+class LineEndpoint(Behind, Protocol):
+    """The meters of a line, whatever they speak."""
+
+    def frame(self, octets: bytes) -> Frame | None:
+        """What stood between two silences; ``None`` if it is no frame."""
+        ...
+
+    def addressed(self, octets: bytes) -> int:
+        """Whom a frame is for that begins so."""
+        ...
+
 
 class Connection(Protocol):
     """What a server can do with a connection."""
@@ -65,7 +98,7 @@ class ModbusServer:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Behind,
         clock: Clock,
         host: str = "127.0.0.1",
         port: int = 0,

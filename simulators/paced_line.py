@@ -1,7 +1,7 @@
 """A serial line, slow as in life: every character takes its time, and only one side may speak at once.
 
 Characters of the master in, characters of the meters out, at the speed of the line. What stands between two silences of
-3.5 characters is a frame; if its CRC is wrong no meter answers. Where both speak, nobody understands anything.
+3.5 characters is a frame; what is none no meter answers. Where both speak, nobody understands anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from simulators.faults import Delivery
-from simulators.framing import RtuFrame
 
 _FAST_BAUD: Final = 19_200
 _FAST_SILENCE_S: Final = 0.00175
@@ -41,12 +40,12 @@ class LineSpeed:
 class Meters(Protocol):
     """What hangs on a line."""
 
-    def answer(self, frame: RtuFrame) -> Delivery:
-        """Let a meter answer."""
+    def answer(self, octets: bytes) -> Delivery:
+        """Let a meter answer what stood between two silences; nothing if it is no frame."""
         ...
 
-    def echoes(self, unit: int) -> bool:
-        """Whether the master's adapter hears itself."""
+    def echoes(self, octets: bytes) -> bool:
+        """Whether the master's adapter hears itself when it begins a frame so."""
         ...
 
 
@@ -72,7 +71,7 @@ class PacedLine:
     def hear(self, octets: bytes) -> None:
         """The master begins to send."""
         loop = asyncio.get_running_loop()
-        echoes = not self._heard and self._meters.echoes(octets[0])
+        echoes = not self._heard and self._meters.echoes(octets)
         if self._going_out:
             self._going_out = bytearray(garbled(self._going_out))
             octets = garbled(octets)
@@ -92,11 +91,9 @@ class PacedLine:
 
     def _end_of_frame(self) -> None:
         self._silence = None
-        frame = RtuFrame.parse(bytes(self._heard))
+        heard = bytes(self._heard)
         self._heard.clear()
-        if frame is None:
-            return
-        delivery = self._meters.answer(frame)
+        delivery = self._meters.answer(heard)
         if delivery.delay_s:
             asyncio.get_running_loop().call_later(delivery.delay_s, self._speak, delivery.data)
         else:

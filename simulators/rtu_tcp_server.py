@@ -6,24 +6,35 @@ import asyncio
 
 from metering.clock import Clock
 from simulators.faults import Delivery
-from simulators.framing import RtuFrame
-from simulators.modbus_meter import Endpoint, ModbusServer
+from simulators.modbus_meter import LineEndpoint, ModbusServer
 from simulators.paced_line import LineSpeed, PacedLine
 
 
 class RtuTcpServer(ModbusServer):
     """Listens on one TCP port; every connection has the line for itself."""
 
+    endpoint: LineEndpoint
+
     def __init__(
-        self, endpoint: Endpoint, clock: Clock, host: str = "127.0.0.1", port: int = 0, speed: LineSpeed | None = None
+        self,
+        endpoint: LineEndpoint,
+        clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: LineSpeed | None = None,
     ) -> None:
         """Nothing listens before ``start``; without ``speed`` the line has 9600 Bd, 8N1."""
         super().__init__(endpoint, clock, host, port)
         self._speed = speed or LineSpeed()
 
-    def echoes(self, unit: int) -> bool:
+    def echoes(self, octets: bytes) -> bool:
         """Whether the serial server hears itself."""
-        return self.endpoint.wire.echoes(unit, self.now_ms())
+        return self.endpoint.wire.echoes(self.endpoint.addressed(octets), self.now_ms())
+
+    def answer_line(self, octets: bytes) -> Delivery:
+        """Let the endpoint answer what stood between two silences."""
+        frame = self.endpoint.frame(octets)
+        return Delivery() if frame is None else self.answer(frame)
 
     def _accept(self) -> asyncio.Protocol:
         return _LineConnection(self, self._speed)
@@ -55,16 +66,16 @@ class _LineConnection(asyncio.Protocol):
         """Characters for the line."""
         self._line.hear(data)
 
-    def answer(self, frame: RtuFrame) -> Delivery:
+    def answer(self, octets: bytes) -> Delivery:
         """Let the endpoint answer, now; a connection that closes is the serial server's own fault."""
-        delivery = self._server.answer(frame)
+        delivery = self._server.answer_line(octets)
         if delivery.close:
             self.abort()
         return delivery
 
-    def echoes(self, unit: int) -> bool:
+    def echoes(self, octets: bytes) -> bool:
         """Whether the serial server hears itself."""
-        return self._server.echoes(unit)
+        return self._server.echoes(octets)
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -19,8 +19,7 @@ from typing import Final
 
 from metering.clock import Clock
 from simulators.faults import Delivery
-from simulators.framing import RtuFrame
-from simulators.modbus_meter import Endpoint
+from simulators.modbus_meter import LineEndpoint
 from simulators.paced_line import LineSpeed, PacedLine, garbled
 
 _INPUT_SPEED: Final = 4  # position in what tcgetattr gives
@@ -31,7 +30,7 @@ _LONGEST_READ: Final = 1024
 class _TerminalLine:
     """A line whose other end is a terminal."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock, path: Path, speed: LineSpeed | None = None) -> None:
+    def __init__(self, endpoint: LineEndpoint, clock: Clock, path: Path, speed: LineSpeed | None = None) -> None:
         """Nothing is there before ``start``; without ``speed`` it is 9600 Bd, 8N1."""
         self.endpoint = endpoint
         self.path = path
@@ -46,14 +45,17 @@ class _TerminalLine:
         """Where it is found."""
         return str(self.path)
 
-    def answer(self, frame: RtuFrame) -> Delivery:
+    def answer(self, octets: bytes) -> Delivery:
         """Let the endpoint answer, now."""
+        frame = self.endpoint.frame(octets)
+        if frame is None:
+            return Delivery()
         self.requests_total += 1
         return self.endpoint.answer(frame, self._clock.now_ms())
 
-    def echoes(self, unit: int) -> bool:
+    def echoes(self, octets: bytes) -> bool:
         """Whether the master's adapter hears itself."""
-        return self.endpoint.wire.echoes(unit, self._clock.now_ms())
+        return self.endpoint.wire.echoes(self.endpoint.addressed(octets), self._clock.now_ms())
 
     async def stop(self) -> None:
         """Unplug it."""

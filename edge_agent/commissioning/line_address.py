@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from edge_agent.drivers.dlms.bus_settings import DlmsHdlcSettings, DlmsHdlcTcpSettings
+from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings, Dlt645TcpSettings
 from edge_agent.drivers.modbus.bus_settings import (
     ModbusBusSettings,
     ModbusRtuSettings,
     ModbusRtuTcpSettings,
     ModbusTcpSettings,
 )
+from edge_agent.drivers.registry import BusSettings
 
 Parity = Literal["none", "even", "odd"]
 
@@ -48,12 +51,12 @@ def line_of(
     return ModbusTcpSettings.model_validate(about | {"type": "modbus_tcp"})
 
 
-def address_of(bus: ModbusBusSettings) -> str:
-    """How ``line_of`` names this bus."""
-    if isinstance(bus, ModbusRtuSettings):
+def address_of(bus: BusSettings) -> str:
+    """How ``line_of`` names the line of this bus, whatever is spoken on it."""
+    if isinstance(bus, ModbusRtuSettings | DlmsHdlcSettings | Dlt645SerialSettings):
         return str(bus.device)
     host = f"[{bus.host}]" if ":" in bus.host else bus.host
-    prefix = _RTU if isinstance(bus, ModbusRtuTcpSettings) else ""
+    prefix = _RTU if isinstance(bus, ModbusRtuTcpSettings | DlmsHdlcTcpSettings | Dlt645TcpSettings) else ""
     return f"{prefix}{host}:{bus.port}"
 
 

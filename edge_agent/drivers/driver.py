@@ -2,10 +2,13 @@
 
 A read gives a ``Reading`` or a ``ReadFailure``; it raises nothing. Who calls decides about repeating,
 waiting and giving up.
+
+What only some meters can do is a protocol of its own: keep frozen registers, keep a log of events.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
@@ -152,4 +155,43 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Let the line go; ``connect`` may follow."""
+        ...
+
+
+class Freeze(NamedTuple):
+    """The registers of a meter as they stood at an instant, kept by the meter itself."""
+
+    at: int  # ms since 1970 UTC, by the meter's clock
+    values: dict[str, float | None]
+
+
+class FreezesRegisters(Protocol):
+    """A driver whose meters keep their registers of past instants."""
+
+    async def read_freezes(self, meter: str, newest: int) -> list[Freeze] | ReadFailure:
+        """The newest so many freezes, oldest first; fewer if the meter has fewer."""
+        ...
+
+
+class LoggedEvent(NamedTuple):
+    """One entry of a meter's own log."""
+
+    at: int  # ms since 1970 UTC, by the meter's clock
+    event: MeterEvent
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvents:
+    """What a meter has logged since it was asked last."""
+
+    events: tuple[LoggedEvent, ...]  # by time
+    counts: dict[str, int]  # by kind of record: how many there ever were, for the next time
+    missed: dict[str, int]  # by kind: records that the meter has overwritten already
+
+
+class CountsEvents(Protocol):
+    """A driver whose meters keep a log of events."""
+
+    async def read_events(self, meter: str, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
+        """What was logged since ``counts``, which the last answer gave; empty: all that the meter still has."""
         ...

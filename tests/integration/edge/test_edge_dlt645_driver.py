@@ -1,0 +1,260 @@
+"""The driver on simulated DL/T 645 meters, whose frames and tables are their own."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
+from edge_agent.drivers.dlt645.link import make_dlt645_link
+from edge_agent.drivers.dlt645.profile import Dlt645Profile, load_dlt645_profile
+from edge_agent.drivers.driver import NewEvents, ReadFailure, Reading, Reason
+from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
+from metering.clock import SystemClock
+from metering.meter_event import MeterEvent
+from metering.round import Quality
+from simulators import dlt645_meter as simulated
+from simulators.dlt645_meter import Dlt645Endpoint
+from simulators.faults import Fault, Wire
+from simulators.meter_images import EASTRON_SDM630
+from simulators.paced_line import LineSpeed
+from tests.support.dlt645_answers import BEIJING, AnswerLine, At
+from tests.support.dlt645_line import KINDS, address, endpoint, served
+from tests.support.metered import READING, Still
+from tests.support.register_links import ImageLine, driver_on
+
+TIMEOUT_S = 0.12
+FAST = {"timeout": f"{TIMEOUT_S * 1000:g}ms", "quiet": "40ms"}
+
+
+def profile(name: str = "dlt645_three_phase", **changes: object) -> Dlt645Profile:
+    return load_dlt645_profile(shipped_profiles() / "dlt645" / f"{name}.yaml").model_copy(update=changes)
+
+
+def driver_for(settings, of: Dlt645Profile | None = None, clock=None) -> Dlt645Driver:
+    meters = {f"m{unit}": Dlt645Meter(address(unit), of or profile()) for unit in (1, 2)}
+    return Dlt645Driver(make_dlt645_link(settings), meters, clock or SystemClock())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_meter_says_the_same_as_a_modbus_meter_that_measures_the_same(kind: str, tmp_path: Path):
+    modbus = driver_on(ImageLine(image=EASTRON_SDM630, physics=READING), ProfileShelf().profile("eastron_sdm630"))
+    other = await modbus.read("m", modbus.offers("m"))
+    async with served(kind, endpoint(), tmp_path, **FAST) as (settings, _):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+
+        reading = await driver.read("m1", driver.offers("m1"))
+
+        driver.close()
+    assert isinstance(reading, Reading)
+    assert isinstance(other, Reading)
+    both = {name for name in reading.values.keys() & other.values.keys() if reading.values[name] is not None}
+    assert {name: reading.values[name] for name in both} == pytest.approx(
+        {name: other.values[name] for name in both}, abs=0.06
+    )
+    assert both >= {"active_energy_import", "active_power_l2", "voltage_l3", "current_l1", "power_factor", "frequency"}
+    assert abs(reading.values["clock_offset"] or 0) <= 1
+    assert reading.quality == Quality.PARTIAL  # no demand is simulated
+
+
+async def test_the_line_takes_the_time_that_the_plan_says(tmp_path: Path):
+    wanted = frozenset({"active_energy_import", "voltage_l1", "voltage_l2", "voltage_l3", "active_power"})
+    async with served("dlt645_tcp", endpoint(), tmp_path, LineSpeed(2400, 11)) as (settings, _):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+        started_s = asyncio.get_running_loop().time()
+
+        reading = await driver.read("m1", wanted)
+
+        took_s = asyncio.get_running_loop().time() - started_s
+        cost = driver.cost("m1", wanted)
+        driver.close()
+    assert isinstance(reading, Reading)
+    assert (cost.requests, reading.requests) == (3, 3)
+    assert cost.line_s == pytest.approx(took_s, rel=0.25)
+
+
+@pytest.mark.parametrize("ahead_s", [-400, 0, 73])
+async def test_a_meters_clock_is_compared_with_ours(ahead_s: int, tmp_path: Path):
+    async with served("dlt645_tcp", endpoint(ahead_s=ahead_s), tmp_path, **FAST) as (settings, _):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+
+        reading = await driver.read("m1", frozenset({"clock_offset"}))
+
+        driver.close()
+    assert isinstance(reading, Reading)
+    assert reading.values["clock_offset"] == pytest.approx(ahead_s, abs=1)
+
+
+async def test_a_date_read_before_midnight_does_not_go_with_a_time_read_after_it():
+    line = AnswerLine(
+        {
+            "04000101": [bytes.fromhex("06110726"), bytes.fromhex("00120726")],
+            "04000102": bytes.fromhex("010000"),
+        }
+    )
+    driver = Dlt645Driver(
+        line, {"m": Dlt645Meter(address(1), profile())}, At(datetime(2026, 7, 12, 0, 0, 1, tzinfo=BEIJING))
+    )
+
+    reading = await driver.read("m", frozenset({"clock_offset"}))
+
+    assert isinstance(reading, Reading)
+    assert reading.values == {"clock_offset": 0}
+    assert line.asked == ["04000101", "04000102", "04000101"]
+
+
+async def test_a_meter_without_a_time_has_no_offset():
+    line = AnswerLine({"04000101": bytes(4), "04000102": bytes.fromhex("053010")})
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    reading = await driver.read("m", frozenset({"clock_offset"}))
+
+    assert isinstance(reading, Reading)
+    assert reading.values == {"clock_offset": None}
+    assert reading.quality == Quality.PARTIAL | Quality.OUT_OF_RANGE
+
+
+async def test_the_registers_of_past_midnights_are_read_oldest_first(tmp_path: Path):
+    clock = At(datetime(2026, 7, 11, 10, 4, tzinfo=BEIJING))
+    async with served("dlt645_tcp", endpoint(), tmp_path, clock=clock, **FAST) as (settings, _):
+        driver = driver_for(settings, clock=clock)
+        assert await driver.connect() is None
+
+        freezes = await driver.read_freezes("m1", 3)
+        none = await driver_for(settings, profile(freezes=None), clock).read_freezes("m1", 3)
+
+        driver.close()
+    assert not isinstance(freezes, ReadFailure)
+    assert [datetime.fromtimestamp(one.at / 1000, BEIJING).isoformat()[:16] for one in freezes] == [
+        "2026-07-09T00:00",
+        "2026-07-10T00:00",
+        "2026-07-11T00:00",
+    ]
+    assert freezes[0].values["active_energy_import"] == pytest.approx(sum(READING.import_kwh), abs=0.01)
+    tariffs = [freezes[0].values[f"active_energy_import_t{n}"] or 0 for n in (1, 2, 3, 4)]
+    assert sum(tariffs) == pytest.approx(sum(READING.import_kwh), abs=0.03)
+    assert none == []
+
+
+async def test_a_freeze_that_moves_on_while_it_is_read_is_left_out():
+    line = AnswerLine(
+        {
+            "05000001": [bytes.fromhex("0000110726"), bytes.fromhex("0000120726")],
+            "05000101": bytes(20),
+        }
+    )
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile(freezes="timed"))}, SystemClock())
+
+    assert await driver.read_freezes("m", 1) == []
+    again = await driver.read_freezes("m", 1)
+    assert not isinstance(again, ReadFailure)
+    assert [one.values["active_energy_import"] for one in again] == [0]
+
+
+def cover(opened: str, closed: str) -> bytes:
+    return bytes.fromhex(opened)[::-1] + bytes.fromhex(closed)[::-1] + bytes(48)
+
+
+async def test_what_a_meter_has_logged_is_read_once(tmp_path: Path):
+    records = [cover("260711100000", "FFFFFFFFFFFF"), cover("260711080000", "260711081500")]
+    failures = [bytes.fromhex("260710010000")[::-1] + bytes.fromhex("260710010500")[::-1]] * 12
+    log = {0x03300D: records[1:], 0x031100: failures, 0x033004: []}
+    behind = endpoint(log=log)
+    async with served("dlt645_tcp", behind, tmp_path, **FAST) as (settings, _):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+
+        first = await driver.read_events("m1", {})
+        assert isinstance(first, NewEvents)
+        nothing = await driver.read_events("m1", first.counts)
+        log[0x03300D] = records
+        log[0x031100] = failures * 2
+        second = await driver.read_events("m1", first.counts)
+        cleared = await driver.read_events("m1", {"cover_openings": 40})
+
+        driver.close()
+    assert first.counts == {"cover_openings": 1, "power_failures": 12, "clock_settings": 0}
+    covers = [one.event for one in first.events if "cover" in one.event]
+    assert covers == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED]
+    assert len(first.events) == 22
+    assert first.missed == {}
+    assert isinstance(nothing, NewEvents)
+    assert nothing == NewEvents((), first.counts, {})
+    assert isinstance(second, NewEvents)
+    assert [one.event for one in second.events][-1] is MeterEvent.COVER_OPENED
+    assert second.missed == {"power_failures": 2}
+    assert isinstance(cleared, NewEvents)
+    assert cleared.counts["cover_openings"] == 2
+    assert cleared.missed == {}
+
+
+async def test_records_that_move_on_while_they_are_read_are_read_again():
+    one, two = cover("260711080000", "260711081500"), cover("260711100000", "260711101500")
+    line = AnswerLine({"03300D00": [b"\1\0\0", b"\2\0\0"], "03300D01": [one, two], "03300D02": one})
+    only = profile(events=("cover_openings",))
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), only)}, SystemClock())
+
+    log = await driver.read_events("m", {})
+
+    assert isinstance(log, NewEvents)
+    assert log.counts == {"cover_openings": 2}
+    assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("late", [0.5, 1.5, 2.2])
+async def test_no_late_answer_becomes_another_identifiers_value(kind: str, late: float, tmp_path: Path):
+    voltages = frozenset({"voltage_l1", "voltage_l2", "voltage_l3"})
+    powers = frozenset({"active_power", "active_power_l1", "active_power_l2", "active_power_l3"})
+    true = {"voltage_l1": 229.5, "voltage_l2": 230.2, "voltage_l3": 231.0}
+    true |= {"active_power": 6.75, "active_power_l1": 2.0, "active_power_l2": 2.25, "active_power_l3": 2.5}
+    async with served(kind, endpoint(), tmp_path, **FAST) as (settings, server):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+        outcomes = []
+        for n in range(6):
+            faults = (Fault("delay", delay_s=late * TIMEOUT_S),) if n % 2 == 0 else ()
+            server.endpoint.wire.faults = faults
+            outcomes.append(await driver.read("m1", powers if n % 3 else voltages))
+        await asyncio.sleep(late * TIMEOUT_S)
+        server.endpoint.wire.faults = ()
+        last = await driver.read("m1", voltages | powers)
+        driver.close()
+
+    for outcome in outcomes:
+        if isinstance(outcome, Reading):
+            assert outcome.values == {name: true[name] for name in outcome.values}
+        else:
+            assert outcome.reason in (Reason.SILENT, Reason.NOISE)
+    assert isinstance(last, Reading)
+    assert last.values == true
+
+
+async def test_silence_in_the_middle_keeps_what_was_heard(tmp_path: Path):
+    behind = Dlt645Endpoint({1: simulated.Dlt645Meter(Still())}, Wire(7))
+    async with served("dlt645_tcp", behind, tmp_path, **FAST) as (settings, server):
+        driver = driver_for(settings)
+        assert await driver.connect() is None
+        heard = 0
+
+        def deliver(answer, now_ms, deliver=server.endpoint.wire.deliver):
+            nonlocal heard
+            heard += 1
+            if heard > 1:
+                server.endpoint.wire.faults = (Fault("silent"),)
+            return deliver(answer, now_ms)
+
+        server.endpoint.wire.deliver = deliver
+
+        reading = await driver.read("m1", frozenset({"voltage_l1", "frequency"}))
+
+        driver.close()
+    assert isinstance(reading, Reading)
+    assert reading.values == {"voltage_l1": 229.5, "frequency": None}
+    assert reading.quality == Quality.PARTIAL
