@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from edge_agent.config import GatewaySettings
 from edge_agent.desk import Desk, door_beside
-from edge_agent.drivers.dlt645.profile import Dlt645Profile
 from edge_agent.drivers.driver import Driver
-from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import AnyProfile, DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.gathering import RoundName
@@ -57,7 +55,7 @@ def round_name(settings: GatewaySettings, group: GroupSettings, asks: Asks) -> R
     return RoundName(settings.gateway, group.id, group.period_ms, columns)
 
 
-def terminals_of(meter: MeterSettings, profile: Profile | Dlt645Profile) -> Terminals:
+def terminals_of(meter: MeterSettings, profile: AnyProfile) -> Terminals:
     """What a meter can carry on the primary side."""
     ratio = meter.ct_ratio * meter.pt_ratio
     rolls_at = {quantity: rollover * ratio for quantity, rollover in profile.rollovers.items()}
@@ -111,6 +109,9 @@ class Gateway:
 
     async def run(self) -> None:
         """Poll and publish until ``stop``."""
+        for meter in self._settings.meters:
+            if isinstance(meter, DlmsMeterSettings) and not meter.dlms.protected:
+                log.warning("meter_unprotected", meter=meter.id)  # as somebody wrote into the file
         log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
         background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
         try:

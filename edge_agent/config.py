@@ -10,9 +10,22 @@ from typing import Final
 
 from pydantic import Field
 
-from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings, Dlt645SerialSettings
+from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings
+from edge_agent.drivers.dlms.keys import from_folder
+from edge_agent.drivers.dlms.meter_mistakes import meter_mistakes
+from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
-from edge_agent.drivers.registry import BusSettings, Dlt645MeterSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import (
+    KEYS,
+    BusSettings,
+    DlmsMeterSettings,
+    Dlt645MeterSettings,
+    MeterSettings,
+    ModbusMeterSettings,
+    ProfileShelf,
+    kind_of,
+    make_driver,
+)
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
@@ -23,7 +36,13 @@ from metering.quantity import QUANTITIES
 from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
 from metering.settings import load_file as load_yaml
 
-_PORTS: Final = (ModbusRtuSettings, Dlt645SerialSettings)
+_PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings, Dlt645SerialSettings)
+_SECRETS: Final = ("encryption_key_file", "authentication_key_file", "password_file")
+_FOR_EXAMPLE: Final = {
+    "unit": "unit: 1",
+    "dlms": "dlms: {client: …, security: …}",
+    "address": 'address: "000012345678"',
+}
 _SPEEDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200)
 _NEAR_SHARE: Final = 0.05  # receivers stand 2 to 5 % of error, so nothing so near is another speed
 
@@ -51,7 +70,21 @@ def load(path: Path, lang: Language = "en") -> GatewaySettings:
     settings = load_yaml(path, GatewaySettings, lang, lambda loaded: list(_mistakes(loaded, path.parent, lang)))
     spool = settings.spool.model_copy(update={"path": path.parent / settings.spool.path})
     own = path.parent / settings.profiles if settings.profiles else None
-    return settings.model_copy(update={"spool": spool, "profiles": own})
+    buses = tuple(_bus_from(bus, path.parent) for bus in settings.buses)
+    meters = tuple(_meter_from(meter, path.parent) for meter in settings.meters)
+    return settings.model_copy(update={"spool": spool, "profiles": own, "buses": buses, "meters": meters})
+
+
+def _bus_from(bus: BusSettings, folder: Path) -> BusSettings:
+    return bus.model_copy(update={"counters": folder / bus.counters}) if isinstance(bus, DlmsBusSettings) else bus
+
+
+def _meter_from(meter: MeterSettings, folder: Path) -> MeterSettings:
+    if not isinstance(meter, DlmsMeterSettings):
+        return meter
+    named = {key: getattr(meter.dlms, key) for key in _SECRETS}
+    found = {key: from_folder(name, folder) for key, name in named.items() if name is not None}
+    return meter.model_copy(update={"dlms": meter.dlms.model_copy(update=found)})
 
 
 def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> Iterator[Problem]:
@@ -69,7 +102,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
     yield from _buses(loaded, say)
     yield from _meters(loaded, shelf, say)
-    yield from _addresses(loaded, say)
+    yield from _addresses(loaded, folder, say)
     yield from _groups(loaded, shelf, say)
     yield from _overloaded(loaded, shelf, say)
 
@@ -116,7 +149,7 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in (names := shelf.names_for(meter)):
+        if meter.profile not in (names := shelf.names_of(type(meter))):
             hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
@@ -126,30 +159,40 @@ def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
             yield loaded.problem(here, say["broken profile"].format(error))
 
 
-def _addresses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+def _addresses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Iterator[Problem]:
     """Every meter has one address of the kind of its bus, and no other meter has it."""
     buses = {bus.id: bus for bus in loaded.value.buses}
     meters = loaded.value.meters
     for i, meter in enumerate(meters):
-        if (bus := buses.get(meter.bus)) is None:
-            continue
-        if isinstance(meter, Dlt645MeterSettings):
-            if not isinstance(bus, Dlt645BusSettings):
-                yield loaded.problem(("meters", i, "address"), say["dlt645 on modbus"].format(bus.type))
-        elif isinstance(bus, Dlt645BusSettings):
-            yield loaded.problem(("meters", i, "unit"), say["unit on dlt645"].format(bus.type))
-        elif bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
-            yield loaded.problem(("meters", i, "unit"), say["unit on a line"].format(meter.unit))
-    places = [(meter.bus, *_address(meter)) for meter in meters]
-    for i, _ in _repeated([str(place) for place in places]):
-        bus_id, key, address = places[i]
+        if (bus := buses.get(meter.bus)) is not None:
+            for keys, text in _address_mistakes(bus, meter, folder, say):
+                yield loaded.problem(("meters", i, *keys), text)
+    places = [f"{meter.bus}/{KEYS[type(meter)]}/{_address(meter)}" for meter in meters]
+    for i, _ in _repeated(places):
+        meter, key = meters[i], KEYS[type(meters[i])]
         first = meters[places.index(places[i])].id
-        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(address, bus_id, first))
+        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(_address(meter), meter.bus, first))
 
 
-def _address(meter: MeterSettings) -> tuple[str, str]:
-    """By which key of its own a meter is asked, and what stands there."""
-    return ("address", meter.address) if isinstance(meter, Dlt645MeterSettings) else ("unit", str(meter.unit))
+def _address_mistakes(bus: BusSettings, meter: MeterSettings, folder: Path, say: Words) -> Iterator[tuple[Place, str]]:
+    key, wanted = KEYS[type(meter)], KEYS[kind_of(bus)]
+    if key != wanted:
+        yield (key,), say["other kind"].format(bus.type, key, _FOR_EXAMPLE[wanted])
+    elif isinstance(meter, DlmsMeterSettings) and isinstance(bus, DlmsBusSettings):
+        for one, text in meter_mistakes(bus, meter.dlms, folder, say):
+            yield ("dlms", one), text
+    elif isinstance(meter, ModbusMeterSettings) and bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
+        yield ("unit",), say["unit on a line"].format(meter.unit)
+
+
+def _address(meter: MeterSettings) -> str:
+    """Where on its bus a meter is."""
+    if isinstance(meter, Dlt645MeterSettings):
+        return meter.address
+    if isinstance(meter, ModbusMeterSettings):
+        return str(meter.unit)
+    physical = "" if meter.dlms.physical is None else f"/{meter.dlms.physical}"
+    return f"{meter.dlms.server}{physical}"
 
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
@@ -186,8 +229,8 @@ def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) ->
 def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     """Lines that would need more than all of their time; only once everything they read is known."""
     settings = loaded.value
-    dlt645 = {bus.id: isinstance(bus, Dlt645BusSettings) for bus in settings.buses}
-    sound = all(dlt645.get(meter.bus) is isinstance(meter, Dlt645MeterSettings) for meter in settings.meters)
+    kinds = {bus.id: kind_of(bus) for bus in settings.buses}
+    sound = all(kinds.get(meter.bus) is type(meter) for meter in settings.meters)
     if not sound or not _offered(settings.meters, shelf):
         return
     for i, bus in enumerate(settings.buses):

@@ -132,6 +132,12 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "not a ratio → write 40, or 200/5",
         "不是变比 → 写 40，或 200/5",
     ),
+    "obis": ("not an OBIS code → write it like 1-0:1.8.0", "不是 OBIS 码 → 例如 1-0:1.8.0"),
+    "system_title": (
+        "not a system title → 16 hexadecimal digits",
+        "不是系统标题（system title） → 16 位十六进制数字",
+    ),
+    "time_zone": ("not a time zone → write it like Asia/Shanghai", "不是时区 → 例如 Asia/Shanghai"),
     "window": (
         "not a window on quarters of an hour → write 08:00-11:30, and one over midnight as two",
         "不是以一刻钟为单位的时段 → 例如 08:00-11:30；跨零点的请写成两段",

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from edge_agent.commands.options import WRONG_CONFIG, Json, Lang, complain, print_json
+from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
-from edge_agent.drivers.modbus.profile import Profile
-from edge_agent.drivers.registry import ProfileShelf
+from edge_agent.drivers.registry import AnyProfile, ProfileShelf
 from edge_agent.words import Words, words
 from metering.quantity import QUANTITIES
 from metering.settings import Language, language
@@ -22,16 +22,15 @@ def profiles(
     json_wanted: Json = False,
     lang: Lang = None,
 ) -> None:
-    """List the register maps, or show one with its registers, its source and what to know about it."""
+    """List the profiles of meters, or show one with what it reads, its source and what to know about it."""
     spoken = language(lang)
     say = words(spoken)
     shelf = ProfileShelf(own, spoken)
-    names = [*shelf.names, *shelf.dlt645_names]
-    if name is not None and name not in names:
-        complain(say["no such profile"].format(name) + say["known"].format(", ".join(names)))
+    every = dict(shelf.all())
+    if name is not None and name not in every:
+        complain(say["no such profile"].format(name) + say["known"].format(", ".join(every)))
         raise typer.Exit(WRONG_CONFIG)
-    found: dict[str, Profile | Dlt645Profile] = {one: shelf.profile(one) for one in shelf.names if name in (None, one)}
-    found |= {one: shelf.dlt645_profile(one) for one in shelf.dlt645_names if name in (None, one)}
+    found = {one: profile for one, profile in every.items() if name in (None, one)}
     if json_wanted:
         print_json({one: profile.model_dump(mode="json") for one, profile in found.items()})
         return
@@ -41,7 +40,7 @@ def profiles(
             _print_registers(profile, say)
 
 
-def _print_head(name: str, profile: Profile | Dlt645Profile, say: Words, lang: Language) -> None:
+def _print_head(name: str, profile: AnyProfile, say: Words, lang: Language) -> None:
     checked = say["checked on hardware"] if profile.checked_on_hardware else say["not checked"]
     typer.echo(f"{name}: {profile.manufacturer} {profile.model} ({checked})")
     typer.echo(f"  {profile.source}")
@@ -49,11 +48,17 @@ def _print_head(name: str, profile: Profile | Dlt645Profile, say: Words, lang: L
         typer.echo(f"  {profile.note.zh if lang == 'zh' else profile.note.en}")
 
 
-def _print_registers(profile: Profile | Dlt645Profile, say: Words) -> None:
+def _print_registers(profile: AnyProfile, say: Words) -> None:
     if isinstance(profile, Dlt645Profile):
         for value in profile.values:
             typer.echo(f"  {value.identifier} {value.quantity:25} {QUANTITIES[value.quantity].unit}".rstrip())
         typer.echo(f"  {say['identifiers legend']}")
+        return
+    if isinstance(profile, DlmsProfile):
+        for entry in profile.objects:
+            place = f"{entry.class_id} {entry.logical_name} {entry.attribute}"
+            typer.echo(f"  {place:20} {entry.quantity:25} {QUANTITIES[entry.quantity].unit}".rstrip())
+        typer.echo(f"  {say['objects legend']}")
         return
     for one in profile.maps:
         for register in sorted(one, key=lambda register: register.address):

@@ -9,6 +9,7 @@ import typer
 from pydantic import BaseModel
 
 from edge_agent.config import GatewaySettings
+from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
 from edge_agent.drivers.modbus.profile import Profile
 from metering.errors import StopAndFix
@@ -17,6 +18,7 @@ from metering.settings_schema import with_tables, write_schemas
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "gateway": GatewaySettings,
     "profile": Profile,
+    "dlms_profile": DlmsProfile,
     "dlt645_profile": Dlt645Profile,
 }
 """The kinds of YAML file that the edge agent reads."""

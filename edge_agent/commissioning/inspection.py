@@ -11,7 +11,7 @@ from edge_agent.commissioning.sanity import Finding, Plate, Values, better_order
 from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import Driver, Reading
 from edge_agent.drivers.modbus.registers import Order
-from edge_agent.drivers.registry import Dlt645MeterSettings, MeterSettings, ProfileShelf, make_driver
+from edge_agent.drivers.registry import MeterSettings, ModbusMeterSettings, ProfileShelf, make_driver
 from edge_agent.survey import Answer, ask
 from metering.clock import Clock
 
@@ -64,8 +64,8 @@ async def _other_orders(
     settings: GatewaySettings, meter: MeterSettings, shelf: ProfileShelf, clock: Clock
 ) -> dict[tuple[str, str], Values]:
     """The voltages of one meter as they read in every other word and byte order."""
-    if isinstance(meter, Dlt645MeterSettings):
-        return {}  # packed digits have one order
+    if not isinstance(meter, ModbusMeterSettings):
+        return {}  # the other protocols have one order
     profile = shelf.profile(meter.profile)
     bus = next(one for one in settings.buses if one.id == meter.bus)
     tried: dict[tuple[str, str], Values] = {}

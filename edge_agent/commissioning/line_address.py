@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from edge_agent.drivers.dlms.bus_settings import DlmsHdlcSettings, DlmsHdlcTcpSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings, Dlt645TcpSettings
 from edge_agent.drivers.modbus.bus_settings import (
     ModbusBusSettings,
@@ -52,10 +53,10 @@ def line_of(
 
 def address_of(bus: BusSettings) -> str:
     """How ``line_of`` names the line of this bus, whatever is spoken on it."""
-    if isinstance(bus, ModbusRtuSettings | Dlt645SerialSettings):
+    if isinstance(bus, ModbusRtuSettings | DlmsHdlcSettings | Dlt645SerialSettings):
         return str(bus.device)
     host = f"[{bus.host}]" if ":" in bus.host else bus.host
-    prefix = _RTU if isinstance(bus, ModbusRtuTcpSettings | Dlt645TcpSettings) else ""
+    prefix = _RTU if isinstance(bus, ModbusRtuTcpSettings | DlmsHdlcTcpSettings | Dlt645TcpSettings) else ""
     return f"{prefix}{host}:{bus.port}"
 
 

@@ -40,6 +40,9 @@ class Reason(StrEnum):
     NO_PERMISSION = "no_permission"
     PORT_TAKEN = "port_taken"  # another program holds the serial port
     UNPLUGGED = "unplugged"  # the serial port went away
+    DECLINED = "declined"  # a DLMS meter refuses the association or the service; ``code`` may hold its number
+    BREACH = "breach"  # an answer broke the rules of a protected association: forged, replayed, in the clear …
+    NO_KEYS = "no_keys"  # keys, password or invocation counters cannot be used
 
 
 QUALITY_OF = {
@@ -60,6 +63,9 @@ QUALITY_OF = {
     Reason.NO_PERMISSION: Quality.LINK_DOWN,
     Reason.PORT_TAKEN: Quality.LINK_DOWN,
     Reason.UNPLUGGED: Quality.LINK_DOWN,
+    Reason.DECLINED: Quality.REFUSED,
+    Reason.BREACH: Quality.GARBLED,
+    Reason.NO_KEYS: Quality.SUSPENDED,
 }
 
 
@@ -96,6 +102,31 @@ class Cost(NamedTuple):
     requests: int
     registers: int  # used or not
     line_s: float  # how long the line is held, as reckoned from its speed
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """One row of a meter's own history, in the units of ``metering.quantity``."""
+
+    measured_at: int  # ms since 1970 UTC, as the meter's clock said
+    values: dict[str, float | None]
+    clock_trusted: bool  # whether the meter itself trusted its clock then
+
+
+class LoadProfiles(Protocol):
+    """What a driver can do besides if its meters keep a history."""
+
+    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
+        """The rows between two instants, both with them, oldest first."""
+        ...
+
+
+class EventLogs(Protocol):
+    """What a driver can do besides if its meters keep a log of what happened to them."""
+
+    async def meter_events(self, meter: str, first_ms: int, last_ms: int) -> list[tuple[int, MeterEvent]] | ReadFailure:
+        """Instants (ms since 1970 UTC) and known events between two instants, oldest first."""
+        ...
 
 
 class Driver(Protocol):

@@ -1,17 +1,24 @@
-"""Which kinds of bus and which profiles there are, and the driver for a bus with its meters.
+"""Which kinds of bus, meter and profile there are, and the driver for a bus with its meters.
 
-A new kind of bus is one more settings class in ``BusSettings``; what opens it is chosen in ``make_driver`` or in the
-``make_link`` of its protocol. Which kind a meter is of, its keys tell: ``unit`` is Modbus, ``address`` DL/T 645.
+    Modbus     a meter has a ``unit``;    its register map stands in      profiles/*.yaml
+    DLMS       a meter has a ``dlms``;    its profile stands in           profiles/dlms/*.yaml
+    DL/T 645   a meter has an ``address``; its profile stands in          profiles/dlt645/*.yaml
+
+A new kind is one more settings class in ``BusSettings``, one more kind of meter in ``MeterSettings`` with its line in
+``_SHELVES``, and its case in ``make_driver``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Discriminator, Field, Tag
 
+from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsBusSettings
+from edge_agent.drivers.dlms.lines import make_dlms_driver
+from edge_agent.drivers.dlms.profile import DlmsProfile, load_dlms_profile
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
 from edge_agent.drivers.dlt645.link import make_dlt645_link
@@ -25,7 +32,8 @@ from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
 from metering.settings import Language
 
-BusSettings = Annotated[ModbusBusSettings | Dlt645BusSettings, Field(discriminator="type")]
+BusSettings = Annotated[ModbusBusSettings | DlmsBusSettings | Dlt645BusSettings, Field(discriminator="type")]
+AnyProfile = Profile | DlmsProfile | Dlt645Profile
 
 _HERE = Path(__file__).resolve().parent
 
@@ -36,6 +44,12 @@ class ModbusMeterSettings(MeterOnBus):
     unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
 
 
+class DlmsMeterSettings(MeterOnBus):
+    """One meter on a DLMS bus."""
+
+    dlms: DlmsAccessSettings = Field(description="On a DLMS bus, in place of unit: how to speak to the meter.")
+
+
 class Dlt645MeterSettings(MeterOnBus):
     """One meter on a DL/T 645 line."""
 
@@ -44,16 +58,41 @@ class Dlt645MeterSettings(MeterOnBus):
     )
 
 
+KEYS: Final[dict[type[MeterOnBus], str]] = {
+    ModbusMeterSettings: "unit",
+    DlmsMeterSettings: "dlms",
+    Dlt645MeterSettings: "address",
+}
+"""The key that only this kind of meter has, and that tells the kinds apart."""
+
+_SHELVES: Final[dict[type[MeterOnBus], tuple[str, Callable[[Path, Language], AnyProfile]]]] = {
+    ModbusMeterSettings: ("*.yaml", load_profile),
+    DlmsMeterSettings: ("dlms/*.yaml", load_dlms_profile),
+    Dlt645MeterSettings: ("dlt645/*.yaml", load_dlt645_profile),
+}
+
+
 def _kind(meter: object) -> str:
-    """The key ``address`` tells the kinds apart."""
-    is_dlt645 = isinstance(meter, Dlt645MeterSettings) or (isinstance(meter, dict) and "address" in meter)
-    return "(dlt645)" if is_dlt645 else "(modbus)"
+    """The tag of a meter, as settings or as what stands in the file; without any key it is a Modbus meter's."""
+    if isinstance(meter, MeterOnBus):
+        return f"({KEYS[type(meter)]})"
+    given = meter if isinstance(meter, dict) else {}
+    return next((f"({key})" for key in ("dlms", "address") if key in given), "(unit)")
 
 
 MeterSettings = Annotated[
-    Annotated[ModbusMeterSettings, Tag("(modbus)")] | Annotated[Dlt645MeterSettings, Tag("(dlt645)")],
+    Annotated[ModbusMeterSettings, Tag("(unit)")]
+    | Annotated[DlmsMeterSettings, Tag("(dlms)")]
+    | Annotated[Dlt645MeterSettings, Tag("(address)")],
     Discriminator(_kind),
 ]
+
+
+def kind_of(bus: BusSettings) -> type[MeterOnBus]:
+    """The kind of meter that belongs on a bus."""
+    if isinstance(bus, DlmsBusSettings):
+        return DlmsMeterSettings
+    return Dlt645MeterSettings if isinstance(bus, Dlt645BusSettings) else ModbusMeterSettings
 
 
 def shipped_profiles() -> Path:
@@ -63,28 +102,42 @@ def shipped_profiles() -> Path:
 
 
 class ProfileShelf:
-    """Profiles by name; an own folder goes before the shipped one."""
+    """Profiles by kind of meter and name; an own folder goes before the shipped one."""
 
     def __init__(
         self, own: Path | None = None, lang: Language = "en", held: Mapping[str, Profile] | None = None
     ) -> None:
-        """Look what there is; ``held`` goes before all files."""
+        """Look what there is; ``held`` register maps go before all files."""
         folders = [shipped_profiles(), *([own] if own is not None else [])]
-        self._files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-        self._dlt645_files = {path.stem: path for folder in folders for path in sorted(folder.glob("dlt645/*.yaml"))}
-        self._read = dict(held or {})
-        self._dlt645_read: dict[str, Dlt645Profile] = {}
+        self._files = {
+            (kind, path.stem): path
+            for kind, (pattern, _) in _SHELVES.items()
+            for folder in folders
+            for path in sorted(folder.glob(pattern))
+        }
+        self._read: dict[tuple[type[MeterOnBus], str], AnyProfile] = {
+            (ModbusMeterSettings, name): profile for name, profile in (held or {}).items()
+        }
         self._lang = lang
 
     @property
     def names(self) -> list[str]:
         """Every register map there is."""
-        return sorted(self._files)
+        return self.names_of(ModbusMeterSettings)
 
-    @property
-    def dlt645_names(self) -> list[str]:
-        """Every profile of DL/T 645 meters; they stand in a folder ``dlt645``."""
-        return sorted(self._dlt645_files)
+    def names_of(self, kind: type[MeterOnBus]) -> list[str]:
+        """Every profile for one kind of meter."""
+        return sorted(name for of, name in self._files if of is kind)
+
+    def all(self) -> Iterator[tuple[str, AnyProfile]]:
+        """Every profile of every kind, with its name.
+
+        Raises:
+            ConfigError: the file of one is wrong.
+        """
+        for kind in _SHELVES:
+            for name in self.names_of(kind):
+                yield name, self._profile(kind, name)
 
     def profile(self, name: str) -> Profile:
         """Read a register map once.
@@ -93,49 +146,46 @@ class ProfileShelf:
             KeyError: there is none of that name.
             ConfigError: its file is wrong.
         """
-        if name not in self._read:
-            self._read[name] = load_profile(self._files[name], self._lang)
-        return self._read[name]
+        found = self._profile(ModbusMeterSettings, name)
+        assert isinstance(found, Profile)  # noqa: S101 - what stands on that shelf
+        return found
 
-    def dlt645_profile(self, name: str) -> Dlt645Profile:
-        """Read a profile of a DL/T 645 meter once.
-
-        Raises:
-            KeyError: there is none of that name.
-            ConfigError: its file is wrong.
-        """
-        if name not in self._dlt645_read:
-            self._dlt645_read[name] = load_dlt645_profile(self._dlt645_files[name], self._lang)
-        return self._dlt645_read[name]
-
-    def names_for(self, meter: MeterSettings) -> list[str]:
-        """Every profile that a meter like this may have."""
-        return self.dlt645_names if isinstance(meter, Dlt645MeterSettings) else self.names
-
-    def of(self, meter: MeterSettings) -> Profile | Dlt645Profile:
+    def of(self, meter: MeterSettings) -> AnyProfile:
         """The profile of a meter.
 
         Raises:
             KeyError: there is none of that name.
             ConfigError: its file is wrong.
         """
-        is_dlt645 = isinstance(meter, Dlt645MeterSettings)
-        return self.dlt645_profile(meter.profile) if is_dlt645 else self.profile(meter.profile)
+        return self._profile(type(meter), meter.profile)
+
+    def _profile(self, kind: type[MeterOnBus], name: str) -> AnyProfile:
+        if (kind, name) not in self._read:
+            _, load = _SHELVES[kind]
+            self._read[kind, name] = load(self._files[kind, name], self._lang)
+        return self._read[kind, name]
 
 
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
     """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
-    here = [meter for meter in meters if meter.bus == bus.id]
+    here = [(meter, shelf.of(meter)) for meter in meters if meter.bus == bus.id and type(meter) is kind_of(bus)]
+    if isinstance(bus, DlmsBusSettings):
+        spoken_to = {
+            meter.id: (meter.dlms, profile, (meter.ct_ratio, meter.pt_ratio))
+            for meter, profile in here
+            if isinstance(meter, DlmsMeterSettings) and isinstance(profile, DlmsProfile)
+        }
+        return make_dlms_driver(bus, spoken_to, clock)
     if isinstance(bus, Dlt645BusSettings):
         addressed = {
-            meter.id: Dlt645Meter(meter.address, shelf.dlt645_profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
-            for meter in here
-            if isinstance(meter, Dlt645MeterSettings)
+            meter.id: Dlt645Meter(meter.address, profile, meter.ct_ratio, meter.pt_ratio)
+            for meter, profile in here
+            if isinstance(meter, Dlt645MeterSettings) and isinstance(profile, Dlt645Profile)
         }
         return Dlt645Driver(make_dlt645_link(bus), addressed, clock)
     on_bus = {
-        meter.id: ModbusMeter(meter.unit, shelf.profile(meter.profile), meter.ct_ratio, meter.pt_ratio)
-        for meter in here
-        if isinstance(meter, ModbusMeterSettings)
+        meter.id: ModbusMeter(meter.unit, profile, meter.ct_ratio, meter.pt_ratio)
+        for meter, profile in here
+        if isinstance(meter, ModbusMeterSettings) and isinstance(profile, Profile)
     }
     return ModbusDriver(make_link(bus), on_bus, clock)

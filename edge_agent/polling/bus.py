@@ -134,6 +134,8 @@ class Bus:
     def _failed(self, errand: Errand, failure: ReadFailure) -> None:
         self._counters.reads_failed += 1
         self._silences = self._silences + 1 if failure.quality is Quality.NO_ANSWER else 0
+        if failure.reason is Reason.BREACH:  # worth a line each: it is no trouble of the line
+            log.warning("protection_breached", bus=self.name, meter=errand.meter, why=failure.detail)
         if failure.quality is Quality.LINK_DOWN or self._silences >= _SILENCES:
             self._silences = 0
             self.driver.close()

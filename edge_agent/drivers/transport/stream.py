@@ -22,6 +22,7 @@ class Stream(asyncio.Protocol):
         self.octets = bytearray()
         self.heard_s = 0.0  # loop time when the last octet came
         self.failure: ReadFailure | None = None  # why it was lost
+        self.most_kept = _MOST_KEPT  # octets that may wait here; what speaks in longer messages wants more
         self._why = why
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -61,8 +62,8 @@ class Stream(asyncio.Protocol):
         """Keep what arrives."""
         self.heard_s = self._loop.time()
         self.octets += data
-        if len(self.octets) > _MOST_KEPT:
-            del self.octets[:-_MOST_KEPT]
+        if len(self.octets) > self.most_kept:
+            del self.octets[: -self.most_kept]
         if len(self.octets) >= self._wanted:
             self._wake()
 

@@ -1,0 +1,115 @@
+"""From settings to a driver: the line, and for each meter its address, its credentials and its counters.
+
+Secrets are only looked at when an association opens: nothing here reads a key, and nothing keeps one longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from edge_agent.drivers.dlms.acse import Mechanism
+from edge_agent.drivers.dlms.association import Credentials
+from edge_agent.drivers.dlms.bus_settings import (
+    DlmsAccessSettings,
+    DlmsBusSettings,
+    DlmsHdlcSettings,
+    DlmsTcpSettings,
+)
+from edge_agent.drivers.dlms.client import Access, Sealing
+from edge_agent.drivers.dlms.counter_store import CounterFile, Counters
+from edge_agent.drivers.dlms.dlms_driver import DlmsDriver, DlmsMeter, LineTime
+from edge_agent.drivers.dlms.hdlc import Deframer, ServerAddress, client_address
+from edge_agent.drivers.dlms.hdlc_session import HdlcSession
+from edge_agent.drivers.dlms.keys import read_key, read_password
+from edge_agent.drivers.dlms.link import DlmsLink, Session
+from edge_agent.drivers.dlms.profile import DlmsProfile
+from edge_agent.drivers.dlms.security import Keys, Protection
+from edge_agent.drivers.dlms.wrapper import Unwrapper, WrapperSession
+from edge_agent.drivers.transport.endpoint import open_tcp
+from edge_agent.drivers.transport.serial_port import open_port
+from metering.clock import Clock
+from metering.errors import StopAndFix
+
+_PROTECTIONS: Final = {
+    "both": Protection.BOTH,
+    "authentication": Protection.AUTHENTICATED,
+    "encryption": Protection.ENCRYPTED,
+}
+
+
+def make_dlms_driver(
+    bus: DlmsBusSettings,
+    meters: Mapping[str, tuple[DlmsAccessSettings, DlmsProfile, tuple[float, float]]],
+    clock: Clock,
+) -> DlmsDriver:
+    """A driver for one line; it opens nothing before ``connect``.
+
+    Args:
+        bus: the line.
+        meters: by name: how each is spoken to, its profile, the ratios of its transformers.
+        clock: what time it is.
+    """
+    opening = partial(open_port, bus) if isinstance(bus, DlmsHdlcSettings) else partial(open_tcp, bus)
+    link = DlmsLink(opening, Deframer if bus.on_a_line else Unwrapper, bus.timeout)
+    found = {
+        name: DlmsMeter(
+            profile,
+            _access(bus, name, settings, profile),
+            ZoneInfo(settings.timezone),
+            settings.deviation,
+            ratios,
+        )
+        for name, (settings, profile, ratios) in meters.items()
+    }
+    line_time = LineTime(bus.turnaround, bus.character_s)
+    return DlmsDriver(link, found, clock, line_time, frames_are_numbered=bus.on_a_line)
+
+
+def _access(bus: DlmsBusSettings, name: str, settings: DlmsAccessSettings, profile: DlmsProfile) -> Access:
+    sealing = None
+    if settings.security == "gmac":
+        sealing = Sealing(
+            bytes.fromhex(bus.system_title or ""),
+            _PROTECTIONS[settings.protection],
+            partial(_keys, bus, settings),
+            Counters(CounterFile(bus.counters / f"{name}.json")),
+            profile.counter,
+        )
+    return Access(
+        _session_maker(bus, settings),
+        settings.client,
+        partial(_credentials, settings),
+        sealing,
+        profile.longest_list,
+    )
+
+
+def _session_maker(bus: DlmsBusSettings, settings: DlmsAccessSettings) -> Callable[[int], Session]:
+    if isinstance(bus, DlmsTcpSettings):
+        return lambda client: WrapperSession(client, settings.server)
+    server = ServerAddress(settings.server, settings.physical, settings.address_octets)
+    return lambda client: HdlcSession(client_address(client), server.encode(), bus.information)
+
+
+def _keys(bus: DlmsBusSettings, settings: DlmsAccessSettings) -> Keys:
+    if bus.system_title is None:
+        raise StopAndFix(f"bus {bus.id} needs a system_title: 16 hexadecimal digits, for this gateway alone")
+    if settings.suite:
+        raise StopAndFix(f"security suite {settings.suite} is not supported → set the meter to suite 0 (AES-GCM-128)")
+    if settings.encryption_key_file is None or settings.authentication_key_file is None:
+        raise StopAndFix("gmac needs encryption_key_file and authentication_key_file")
+    return Keys(read_key(settings.encryption_key_file), read_key(settings.authentication_key_file))
+
+
+def _credentials(settings: DlmsAccessSettings) -> Credentials:
+    if settings.security == "low":
+        if settings.password_file is None:
+            raise StopAndFix("low needs a password")
+        return Credentials(Mechanism.LOW, read_password(settings.password_file))
+    if settings.security == "none":
+        return Credentials()
+    title = bytes.fromhex(settings.system_title or "")
+    return Credentials(Mechanism.GMAC, None, title, settings.dedicated_key)

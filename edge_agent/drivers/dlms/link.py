@@ -1,0 +1,160 @@
+"""One open line and one exchange on it at a time: a message goes to a meter, its answer comes back, in time or not.
+
+The shell around the frames: it sends what a session wants sent, feeds what arrives to the deframer, and waits. A
+silence is told to the session once or twice, which may ask again (HDLC) or not (TCP loses nothing). Whatever goes
+wrong becomes one of our errors, and who called decides whether the line stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+from edge_agent.drivers.dlms.errors import Lost, Malformed, Silent
+from edge_agent.drivers.dlms.hdlc_session import Heard
+from edge_agent.drivers.driver import ReadFailure
+from edge_agent.drivers.transport.stream import Stream
+
+_POLLS: Final = 2  # after a silence, before we believe it
+_MOST_KEPT: Final = 1 << 18  # octets between two looks; a message is at most a quarter of it
+_LONGEST_S: Final = 120.0  # of one exchange: 65,535 octets at 9600 Bd take 70 s
+
+Opening = Callable[[], Awaitable[Stream | ReadFailure]]
+
+
+class Deframer(Protocol):
+    """Finds frames in a stream."""
+
+    def feed(self, octets: bytes) -> Sequence[Any]:
+        """Every frame that is complete now."""
+        ...
+
+    def give_up(self) -> Sequence[Any]:
+        """Nothing more comes."""
+        ...
+
+
+class Session(Protocol):
+    """One meter's end of the line."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether messages may be sent."""
+        ...
+
+    def open(self) -> bytes:
+        """What to send first; nothing if there is nothing to open."""
+        ...
+
+    def send(self, message: bytes) -> bytes:
+        """The first frame of a message."""
+        ...
+
+    def poll(self) -> bytes:
+        """What to send after a silence, if anything."""
+        ...
+
+    def close(self) -> bytes:
+        """What to send last, if anything."""
+        ...
+
+    def receive(self, frame: Any) -> Heard:
+        """Take one frame."""
+        ...
+
+
+class DlmsLink:
+    """One TCP connection or serial line with one or many meters on it."""
+
+    def __init__(
+        self, opening: Opening, make_deframer: Callable[[], Deframer], timeout_s: float, longest_s: float = _LONGEST_S
+    ) -> None:
+        """Take how to open it and how to find frames; ``timeout_s`` is the longest silence inside an answer."""
+        self._opening = opening
+        self._make_deframer = make_deframer
+        self._timeout_s = timeout_s
+        self._longest_s = longest_s
+        self._stream: Stream | None = None
+        self._deframer = make_deframer()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open."""
+        return self._stream is not None and self._stream.open
+
+    async def connect(self) -> ReadFailure | None:
+        """Open the line, or say why that is impossible."""
+        self.close()
+        opened = await self._opening()
+        if isinstance(opened, ReadFailure):
+            return opened
+        opened.most_kept = _MOST_KEPT
+        self._stream = opened
+        self._deframer = self._make_deframer()
+        return None
+
+    async def open(self, session: Session) -> None:
+        """Bring a session up.
+
+        Raises:
+            DlmsError: it does not come.
+        """
+        octets = session.open()
+        if octets:
+            await self._converse(session, octets, lambda _: session.ready)
+
+    async def exchange(self, session: Session, message: bytes) -> bytes:
+        """One message there, its answer back.
+
+        Raises:
+            DlmsError: there is none.
+        """
+        heard = await self._converse(session, session.send(message), lambda heard: heard.message is not None)
+        return heard.message or b""
+
+    def part(self, session: Session) -> None:
+        """Say good-bye without waiting for an answer."""
+        octets = session.close()
+        if octets and self._stream is not None:
+            self._stream.send(octets)
+
+    def close(self) -> None:
+        """Let the line go."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    async def _converse(self, session: Session, octets: bytes, done: Callable[[Heard], bool]) -> Heard:
+        stream = self._stream
+        if stream is None:
+            raise Lost("not connected")
+        now_s = asyncio.get_running_loop().time
+        ends_s = now_s() + self._longest_s
+        polls = 0
+        stream.send(octets)
+        while now_s() < ends_s:
+            frames = await self._frames(stream, min(now_s() + self._timeout_s, ends_s))
+            if frames is None:
+                again = session.poll() if polls < _POLLS else b""
+                if not again:
+                    raise Silent("no answer")
+                polls += 1
+                stream.send(again)
+                continue
+            for frame in frames:
+                heard = session.receive(frame)
+                stream.send(heard.reply)
+                if done(heard):
+                    return heard
+        raise Malformed(f"no end after {self._longest_s:g} s")
+
+    async def _frames(self, stream: Stream, until_s: float) -> Sequence[Any] | None:
+        """What came until then; ``None`` for nothing at all."""
+        if await stream.wait(1, until_s):
+            octets = bytes(stream.octets)
+            stream.octets.clear()
+            return self._deframer.feed(octets)
+        if not stream.open:
+            raise Lost(str(stream.failure or "closed"))
+        return self._deframer.give_up() or None

@@ -1,0 +1,177 @@
+"""The meter's own history over real sockets: by time and by number, with gaps, without times, in any block size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_edge_dlms_driver import SECURED, connected, folder  # noqa: F401 - a fixture
+
+from edge_agent.drivers.dlms.axdr import Data, Tag, Value, encode
+from edge_agent.drivers.dlms.clock import encode as stamp
+from edge_agent.drivers.dlms.errors import Declined, DlmsError, Malformed
+from edge_agent.drivers.dlms.initiate import READING
+from edge_agent.drivers.dlms.load_profile import History, Window, columns_of, read_history
+from edge_agent.drivers.dlms.reader import Reader
+from edge_agent.drivers.driver import ReadFailure, Reason
+from metering.meter_event import MeterEvent
+from metering.obis import ObisCode
+from simulators.dlms.device import EVERYTHING, SELECTIVE
+from simulators.dlms.faults import DlmsFault
+from simulators.dlms.objects import MeterClock
+from tests.support.dlms_park import DAY_MS, NOON_MS, SHANGHAI, device, import_wh
+
+QUARTER_MS = 900_000
+LOAD_PROFILE = ObisCode(1, 0, 99, 1, 0)
+NOON = datetime.fromtimestamp(NOON_MS / 1000, UTC)
+
+
+@pytest.mark.parametrize("framing", ["wrapper", "hdlc"])
+@pytest.mark.parametrize("meter", [{}, {"largest_pdu": 128}])
+async def test_a_day_of_quarters_is_read_by_time(folder: Path, framing, meter: Mapping[str, Any]) -> None:  # noqa: F811
+    async with connected(folder, framing=framing, meter=device(**meter)) as (driver, _):
+        rows = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert isinstance(rows, list)
+    assert [row.measured_at for row in rows] == list(range(NOON_MS - DAY_MS, NOON_MS + 1, QUARTER_MS))
+    assert all(row.clock_trusted for row in rows)
+    assert [row.values["active_energy_import"] for row in rows] == [import_wh(row.measured_at) / 1000 for row in rows]
+    assert rows[0].values.keys() == {
+        "active_energy_import",
+        "active_energy_export",
+        "reactive_energy_import",
+        "active_power",
+    }
+
+
+@pytest.mark.parametrize("deviation", ["standard", "zero", "unspecified"])
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_rows_are_at_their_instants_however_the_meter_writes_them(folder: Path, deviation, compressed) -> None:  # noqa: F811
+    meter = device(MeterClock(SHANGHAI, deviation), {"compressed": compressed})
+    async with connected(folder, meter=meter) as (driver, _):
+        rows = await driver.load_profile("m1", NOON_MS - 4 * QUARTER_MS, NOON_MS)
+
+    assert isinstance(rows, list)
+    assert [row.measured_at for row in rows] == [NOON_MS - n * QUARTER_MS for n in (4, 3, 2, 1, 0)]
+
+
+async def test_a_meter_that_gives_no_part_says_so(folder: Path) -> None:  # noqa: F811
+    async with connected(folder, meter=device(conformance=EVERYTHING & ~SELECTIVE)) as (driver, _):
+        refused = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert isinstance(refused, ReadFailure)
+    assert "no part" in str(refused)
+
+
+async def test_a_broken_transfer_is_a_failure_and_not_a_short_day(folder: Path) -> None:  # noqa: F811
+    meter = device(largest_pdu=256)
+    async with connected(folder, meter=meter) as (driver, _):
+        meter.faults.active = (DlmsFault("truncated_block", share=0.5),)
+        refused = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert isinstance(refused, ReadFailure)
+    assert refused.reason is Reason.GARBLED
+
+
+async def test_the_log_of_a_meter_is_told_in_our_words(folder: Path) -> None:  # noqa: F811
+    events = [(NOON_MS - 3 * DAY_MS, 44), (NOON_MS - 7000, 44), (NOON_MS - 6000, 99), (NOON_MS - 5000, 45)]
+    async with connected(folder, meter=device(meter={"events": events})) as (driver, _):
+        found = await driver.meter_events("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert found == [(NOON_MS - 7000, MeterEvent.COVER_OPENED), (NOON_MS - 5000, MeterEvent.COVER_CLOSED)]
+
+
+def answers(window: Window, *values: Data | int) -> History:
+    """A history out of scripted answers; a number is a data-access-result."""
+    conversation = read_history(Reader(READING, 1000, iter(range(16))), LOAD_PROFILE, window)
+    request = next(conversation)
+    try:
+        for value in values:
+            head = bytes((0xC4, 3 if request[1] == 3 else 1, request[2]))
+            result = bytes((1, value)) if isinstance(value, int) else b"\0" + encode(value)
+            body = b"\x02" + result + b"\0" + encode(Data(Tag.UINT32, 900)) if request[1] == 3 else result
+            request = conversation.send(head + body)
+    except StopIteration as end:
+        history: History = end.value
+        return history
+    raise AssertionError("more was asked")
+
+
+COLUMN = [(8, "0000010000ff", 2), (3, "0100010800ff", 2)]
+CAPTURED = Data(
+    Tag.ARRAY,
+    tuple(
+        Data(
+            Tag.STRUCTURE,
+            (
+                Data(Tag.UINT16, class_id),
+                Data(Tag.OCTET_STRING, bytes.fromhex(name)),
+                Data(Tag.INT8, number),
+                Data(Tag.UINT16, 0),
+            ),
+        )
+        for class_id, name, number in COLUMN
+    ),
+)
+WINDOW = Window(NOON - timedelta(hours=1), NOON, NOON, SHANGHAI)
+
+
+def row(at: datetime | None, *cells: Data) -> Data:
+    time = Data(Tag.NULL) if at is None else Data(Tag.OCTET_STRING, stamp(at, SHANGHAI))
+    return Data(Tag.STRUCTURE, (time, *cells))
+
+
+def test_a_null_stays_in_its_column() -> None:
+    found = answers(WINDOW, CAPTURED, Data(Tag.ARRAY, (row(NOON, Data(Tag.NULL)),)))
+
+    assert [one.cells[1] for one in found.rows] == [None]
+
+
+def test_a_row_of_another_width_is_refused() -> None:
+    with pytest.raises(Malformed, match="not 2 wide"):
+        answers(WINDOW, CAPTURED, Data(Tag.ARRAY, (row(NOON),)))
+
+
+def test_rows_before_the_first_time_are_left_out_and_counted() -> None:
+    value = Data(Tag.UINT32, 7)
+    rows = Data(Tag.ARRAY, (row(None, value), row(NOON - timedelta(minutes=30), value), row(None, value)))
+
+    found = answers(WINDOW, CAPTURED, rows)
+
+    assert found.without_time == 1
+    assert [one.at for one in found.rows] == [NOON - timedelta(minutes=30), NOON - timedelta(minutes=15)]
+
+
+def test_a_meter_that_knows_no_time_is_asked_by_number() -> None:
+    value = Data(Tag.UINT32, 7)
+    older = NOON - timedelta(days=3)
+    rows = Data(Tag.ARRAY, (row(older, value), row(NOON, value)))
+
+    found = answers(WINDOW, CAPTURED, 12, Data(Tag.UINT32, 500), rows)
+
+    assert [one.at for one in found.rows] == [NOON]
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ((4,), Declined),
+        ((Data(Tag.ARRAY, ()),), Malformed),
+        ((Data(Tag.UINT8, 1),), Malformed),
+        ((CAPTURED, 12, 4), Declined),
+        ((CAPTURED, Data(Tag.UINT8, 1)), Malformed),
+        ((CAPTURED, Data(Tag.ARRAY, (Data(Tag.UINT8, 1),))), Malformed),
+    ],
+)
+def test_what_is_no_history_is_refused(values: tuple[Data | int, ...], error: type[DlmsError]) -> None:
+    with pytest.raises(error):
+        answers(WINDOW, *values)
+
+
+@pytest.mark.parametrize("entry", [1, [1, 2, 3], [3, b"\1\0\1\x08\0", 2, 0], ["3", b"\1\0\1\x08\0\xff", 2, 0]])
+def test_columns_that_are_none_are_refused(entry: Value) -> None:
+    with pytest.raises(Malformed):
+        columns_of([entry])
