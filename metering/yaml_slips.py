@@ -49,7 +49,8 @@ def mend(text: str, keys: Iterable[str]) -> Mended:
     'unit: 1'
     """
     joined = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
-    known = re.compile(rf"(?<![\w.-])({joined}):(?=[^\s:])") if joined else None
+    # Only where a key may stand, and no address: http is a key as well.
+    known = re.compile(rf"(?:^\s*(?:- +)*|[{{,]\s*)({joined}):(?=[^\s:])(?!//)") if joined else None
     lines, slips, added = [], [], {}
     for number, line in enumerate(text.split("\n"), 1):
         found = sorted(_slips(line, number, known), key=lambda slip: slip.column)

@@ -68,7 +68,7 @@ def as_json(answer: survey.Answer, say: Words) -> dict[str, object]:
         }
     values = {
         name: {
-            "value": value,
+            "value": None if value is None else round(value, QUANTITIES[name].decimals),
             "unit": QUANTITIES[name].unit,
             "quality": bits(outcome.quality),
             "measured_at": iso(outcome.measured_at),

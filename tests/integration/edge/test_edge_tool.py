@@ -18,6 +18,7 @@ from edge_servers import free_port
 from modbus_script import Ask, ModbusScript, floats, refusing, silent
 
 from edge_agent.config import load
+from edge_agent.desk import Desk, door_beside
 from edge_agent.spool.spool import Spool
 from metering.round import Column, Origin, Quality, Round, pack
 
@@ -261,16 +262,14 @@ async def test_tail_shows_rows_and_ends_with_ctrl_c(tmp_path: Path):
 async def test_the_running_agent_keeps_its_line(tmp_path: Path, endpoint: ModbusScript):
     endpoint.units = {1: floats(SDM630)}
     config = gateway(tmp_path, endpoint.port)
-    spool = Spool.of(load(config).spool, "park-01")
-    now_ms = time.time_ns() // 1_000_000
-    spool.append(a_round(now_ms), now_ms)
     words = ["scan", f"127.0.0.1:{endpoint.port}", "--units", "1", "-c", str(config)]
 
-    code, _, complaint = await tool(*words)
-    forced, _, _ = await tool(*words, "--force")
-    spool.close()
+    free, _, _ = await tool(*words)
+    async with Desk([]).open_at(door_beside(load(config).spool.path)):
+        code, _, complaint = await tool(*words)
+        forced, _, _ = await tool(*words, "--force")
 
-    assert (code, forced) == (1, 0)
+    assert (free, code, forced) == (0, 1, 0)
     assert "the running agent reads" in complaint
 
 

@@ -65,3 +65,12 @@ def test_a_place_of_the_mended_text_is_one_of_the_file(text: str, data: st.DataO
     column = data.draw(st.integers(1, len(mended.text) + 1))
 
     assert 1 <= mended.column(1, column) <= len(text) + 1
+
+
+@pytest.mark.parametrize("text", ["url: http://127.0.0.1:8086", "{url: http://a, name: b}", "[http://a,http://b]"])
+def test_an_address_is_no_key_without_its_space(text: str):
+    assert mend(text, ["url", "http", "name"]).slips == ()
+
+
+def test_a_key_without_its_space_is_mended_where_a_key_may_stand():
+    assert mend("- {unit:1, bus:b1}", ["unit", "bus"]).text == "- {unit: 1, bus: b1}"
