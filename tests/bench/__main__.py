@@ -12,7 +12,7 @@ from typing import Final
 import typer
 
 from collector.memory import keep_freed_memory
-from tests.bench import collector, edge, isolation, modbus, spool, stages, wire
+from tests.bench import collector, dlms, edge, isolation, modbus, spool, stages, wire
 from tests.bench.figures import Figure, table
 
 _SUBJECTS: Final[dict[str, Callable[[bool], Iterator[Figure]]]] = {
@@ -22,6 +22,7 @@ _SUBJECTS: Final[dict[str, Callable[[bool], Iterator[Figure]]]] = {
     "spool": spool.run,
     "edge": edge.run,
     "modbus": modbus.run,
+    "dlms": dlms.run,
     "isolation": isolation.run,
 }
 _FILE: Final = Path("bench.json")

@@ -88,7 +88,10 @@ _NUMBERS: Final[dict[int, Struct]] = {
     Tag.FLOAT64: Struct(">d"),
 }
 _FIXED: Final[dict[int, int]] = {Tag.BCD: 1, Tag.DATE_TIME: 12, Tag.DATE: 5, Tag.TIME: 4}  # octets
-_COUNTED: Final = frozenset((Tag.BIT_STRING, Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING))
+_ELEMENTS: Final[frozenset[int]] = frozenset((Tag.ARRAY, Tag.STRUCTURE))
+_TEXTS: Final[frozenset[int]] = frozenset((Tag.VISIBLE_STRING, Tag.UTF8_STRING))
+_OCTET_STRING: Final = int(Tag.OCTET_STRING)  # looked up once: a profile has thousands
+_COUNTED: Final[frozenset[int]] = frozenset((Tag.BIT_STRING, Tag.OCTET_STRING, Tag.VISIBLE_STRING, Tag.UTF8_STRING))
 
 
 def decode(octets: bytes) -> Value:
@@ -166,9 +169,9 @@ def _decode(octets: bytes, at: int, depth: int) -> tuple[Value, int]:
     number = _NUMBERS.get(tag)
     if number is not None:
         return number.unpack_from(octets, at)[0], at + number.size
-    if tag in (Tag.ARRAY, Tag.STRUCTURE):
+    if tag in _ELEMENTS:
         return _decode_elements(octets, at, depth)
-    if tag == Tag.NULL:
+    if not tag:
         return None, at
     return _decode_octets(tag, octets, at)
 
@@ -196,8 +199,10 @@ def _decode_octets(tag: int, octets: bytes, at: int) -> tuple[Value, int]:
     else:
         raise Malformed(f"data type {tag} is not known")
     found = _take(octets, at, size)
+    if tag == _OCTET_STRING:
+        return found, at + size
     value: Value = found
-    if tag in (Tag.VISIBLE_STRING, Tag.UTF8_STRING):
+    if tag in _TEXTS:
         value = _text(found)
     elif tag == Tag.BIT_STRING:
         value = BitString(length, found)

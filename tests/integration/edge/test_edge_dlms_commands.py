@@ -6,13 +6,24 @@ import json
 import os
 import sys
 import tty
-from asyncio import create_subprocess_exec, create_task, get_running_loop, open_connection, sleep
+from asyncio import (
+    create_subprocess_exec,
+    create_task,
+    get_running_loop,
+    open_connection,
+    sleep,
+    start_unix_server,
+    to_thread,
+)
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
+from edge_agent.commissioning.line_address import line_of
+from edge_agent.commissioning.running_agent import bus_in_use
 from edge_agent.config import load
+from edge_agent.desk import door_beside
 from edge_agent.drivers.driver import Reading
 from edge_agent.drivers.registry import ProfileShelf, make_driver
 from metering.clock import SystemClock
@@ -95,6 +106,16 @@ async def test_a_meter_that_refuses_says_why(tmp_path: Path, lang: str, why: str
 
     assert status != 0
     assert why in said
+
+
+async def test_a_port_on_which_the_agent_speaks_dlms_is_known_to_be_in_use(tmp_path: Path) -> None:
+    path = gateway(tmp_path, "type: dlms_hdlc, device: /dev/ttyUSB7")
+    lines = [line_of(line) for line in ("/dev/ttyUSB7", "/dev/ttyUSB8", "10.0.0.5")]
+    server = await start_unix_server(lambda _, writer: writer.close(), door_beside(tmp_path / "spool.db"))
+    async with server:
+        in_use = [await to_thread(bus_in_use, path, line) for line in lines]
+
+    assert in_use == ["b1", None, None]
 
 
 async def test_a_serial_port_carries_the_same_frames(tmp_path: Path) -> None:
