@@ -37,7 +37,6 @@ class NumberedGmac(HighLevelSecurityGmacAuthentication):
 
 def client(port: int, way: str, framing: str = "wrapper", first_counter: int = 10) -> DlmsClient:
     """A client that has not called yet; ``way`` is none, low, gmac or gmac_reusing (as the library does it)."""
-    structlog.configure(wrapper_class=_QUIET)
     address, authentication = {
         "none": (READER, NoSecurityAuthentication()),
         "low": (LOW, LowLevelSecurityAuthentication(secret=PASSWORD)),
@@ -60,9 +59,12 @@ def client(port: int, way: str, framing: str = "wrapper", first_counter: int = 1
 
 @contextlib.contextmanager
 def associated(dlms: DlmsClient) -> Iterator[DlmsClient]:
-    """With an association, and without a connection left over when it fails."""
+    """With an association, in silence, and without a connection left over when it fails."""
+    ours = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=_QUIET)
     try:
         with dlms.session() as session:
             yield session
     finally:
+        structlog.configure(wrapper_class=ours)
         dlms.transport.io.disconnect()

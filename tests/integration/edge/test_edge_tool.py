@@ -324,5 +324,6 @@ async def test_the_schemas_are_written_where_one_wants_them(tmp_path: Path):
     code, out, _ = await tool("schema", "--out", str(tmp_path))
 
     assert code == 0
-    assert files_in(tmp_path) == ["gateway.schema.json", "profile.schema.json"]
-    assert len(out.splitlines()) == 2
+    kinds = ["dlms_profile", "dlt645_profile", "gateway", "profile"]
+    assert files_in(tmp_path) == [f"{kind}.schema.json" for kind in kinds]
+    assert len(out.splitlines()) == len(kinds)
