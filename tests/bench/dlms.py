@@ -20,14 +20,15 @@ from edge_agent.drivers.dlms.axdr import Data, Tag, decode, encode
 from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsTcpSettings
 from edge_agent.drivers.dlms.dlms_driver import DlmsDriver
 from edge_agent.drivers.dlms.lines import make_dlms_driver
+from edge_agent.drivers.dlms.profile import load_dlms_profile
 from edge_agent.drivers.driver import Reading
-from edge_agent.drivers.registry import ProfileShelf
+from edge_agent.drivers.registry import shipped_profiles
 from metering.clock import SystemClock
 from tests.bench.figures import Figure, compared, compared_cost
 from tests.bench.readings import TEN
 from tests.bench.timing import Turn, rates
 from tests.support.dlms_park import AK, EK, GMAC, READER
-from tests.support.library_client import IMPORT, client
+from tests.support.library_client import IMPORT, client, silence
 
 _OURS: Final = 2  # a meter that remembers our counters; the peer has one of its own
 _READS: Final = 1000
@@ -50,6 +51,7 @@ asyncio.run(main())
 
 def run(quick: bool) -> Iterator[Figure]:
     """Yield the figures."""
+    silence()
     repeats = 3 if quick else 7
     with _server() as port, TemporaryDirectory() as name, asyncio.Runner() as runner:
         ways = _Ways(runner, port, Path(name))
@@ -144,7 +146,7 @@ class _Ways:
             if way == "none"
             else DlmsAccessSettings(server=_OURS, client=GMAC, **secrets)
         )
-        profile = ProfileShelf().dlms_profile("iec_generic")
+        profile = load_dlms_profile(shipped_profiles() / "dlms" / "iec_generic.yaml")
         return make_dlms_driver(bus, {"m": (access, profile, (1.0, 1.0))}, SystemClock())
 
 
