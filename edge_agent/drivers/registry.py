@@ -17,7 +17,6 @@ from typing import Annotated, Final
 from pydantic import Discriminator, Field, Tag
 
 from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsBusSettings
-from edge_agent.drivers.dlms.lines import make_dlms_driver
 from edge_agent.drivers.dlms.profile import DlmsProfile, load_dlms_profile
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
@@ -170,6 +169,8 @@ def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: Profil
     """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
     here = [(meter, shelf.of(meter)) for meter in meters if meter.bus == bus.id and type(meter) is kind_of(bus)]
     if isinstance(bus, DlmsBusSettings):
+        from edge_agent.drivers.dlms.lines import make_dlms_driver  # noqa: PLC0415 - its ciphers take 9 MiB
+
         spoken_to = {
             meter.id: (meter.dlms, profile, (meter.ct_ratio, meter.pt_ratio))
             for meter, profile in here

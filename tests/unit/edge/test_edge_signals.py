@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,9 @@ def test_profiles_are_listed():
 @pytest.mark.parametrize("arguments", [["run", "-c", "x", "--simulated-clock", "noon"], ["run"], ["dance"]])
 def test_a_wrong_command_ends_with_2(arguments: list[str]):
     assert CliRunner().invoke(cli, arguments).exit_code == 2
+
+
+def test_a_gateway_without_protected_meters_carries_no_ciphers():
+    code = "import edge_agent.cli, sys; sys.exit('cryptography' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
