@@ -53,10 +53,12 @@ async def edge(*arguments: str) -> asyncio.subprocess.Process:
 async def agent(config: Path, speed: int = 120, clock: str | None = None):
     clock = clock or f"2026-03-02T06:00:00+08:00/{speed}/{int(time.time() * 1000)}"
     process = await edge("run", "-c", str(config), "--simulated-clock", clock)
-    yield process
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
+    try:
+        yield process
+    finally:  # also after a failure: an agent left over keeps its meters busy for ever
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 def rounds(collector) -> list[Round]:
