@@ -1,18 +1,23 @@
 """One meter, read now: a command to its gateway over the broker, and the reply.
 
-The gateway reads between two polls, so nothing of the schedule is lost. The reply is shown and not stored.
+The gateway reads between two polls, so nothing of the schedule is lost. The reply is shown and not stored. A gateway
+that was just connecting does not hear a command, so it is said again; one that answers already takes it once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
+from typing import Final
 
 from metering.control import ReadCommand, ReadReply, decode_control, encode_control
 from metering.errors import DecodeError, LinkLost
 from metering.mqtt_link import MqttConnection, MqttLink
 from metering.settings import MqttSettings
 from metering.topics import Topics
+
+_AGAIN_S: Final = 3.0
 
 
 async def ask(settings: MqttSettings, gateway: str, meter: str, within_s: float) -> ReadReply:
@@ -30,10 +35,20 @@ async def ask(settings: MqttSettings, gateway: str, meter: str, within_s: float)
     try:
         async with asyncio.timeout(within_s), link.connected() as connection:
             await connection.subscribe([topics.up("+", gateway, "reply")])
-            await connection.publish(topics.command(gateway), encode_control(command))
-            return await _reply(connection, number)
+            asking = asyncio.create_task(_ask_again(connection, topics.command(gateway), encode_control(command)))
+            try:
+                return await _reply(connection, number)
+            finally:
+                asking.cancel()
     except TimeoutError:
         raise LinkLost(f"{gateway}: no reply within {within_s:g} s; is it online, is that its name?") from None
+
+
+async def _ask_again(connection: MqttConnection, topic: str, command: bytes) -> None:
+    with suppress(LinkLost):  # whoever waits for the reply hears of it
+        while True:
+            await connection.publish(topic, command)
+            await asyncio.sleep(_AGAIN_S)
 
 
 async def _reply(connection: MqttConnection, number: str) -> ReadReply:

@@ -72,7 +72,7 @@ class Publisher:
         self._command = topics.command(gateway)
         self._reply = topics.up(shard, gateway, "reply")
         self._answer = answer
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering: dict[str, asyncio.Task[None]] = {}  # by the id of the command
         self._counters = counters
         self._wake = asyncio.Event()
         self.outbox = self._new_outbox()
@@ -132,12 +132,14 @@ class Publisher:
             self._wake.set()
 
     def _begin_answer(self, connection: MqttConnection, command: ReadCommand) -> None:
+        if command.id in self._answering:
+            return  # asked again by somebody who does not know that we have heard
         if len(self._answering) >= _ANSWERS:
             log.warning("command_dropped", id=command.id, why=f"{_ANSWERS} are being answered")
             return
         task = asyncio.create_task(self._reply_to(connection, command))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        self._answering[command.id] = task
+        task.add_done_callback(lambda _: self._answering.pop(command.id, None))
 
     async def _reply_to(self, connection: MqttConnection, command: ReadCommand) -> None:
         reply = await self._answer(command)

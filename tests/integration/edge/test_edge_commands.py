@@ -18,7 +18,7 @@ async def read(street: Roadside, *words: str) -> tuple[int | None, str, str]:
     """Exit status, output and complaint of ``wattline-collector read``."""
     config = str(street.stack.folder / "collector.yaml")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "collector.cli", "read", *words, "-c", config, "--within", "10",
+        sys.executable, "-m", "collector.cli", "read", *words, "-c", config, "--within", "20",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()
