@@ -6,10 +6,12 @@ import asyncio
 import socket
 import ssl
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.transport.stream import Stream
+
+_LEAST_S: Final = 1.0  # a name is looked up and hands are shaken, however fast the meters answer
 
 
 class Endpoint(Protocol):
@@ -27,7 +29,7 @@ class Endpoint(Protocol):
 
     @property
     def timeout(self) -> float:
-        """How long connecting may take, s."""
+        """How long an answer may take, s; connecting may take a second at least."""
         ...
 
 
@@ -87,7 +89,7 @@ async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContex
     loop = asyncio.get_running_loop()
     why = _why_lost if context is None else _why_lost_in_tls
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(max(timeout_s, _LEAST_S)):
             _, stream = await loop.create_connection(lambda: Stream(why), host, port, ssl=context)
     except OSError as error:
         return _why_not(error, host, port, tls=context is not None)
