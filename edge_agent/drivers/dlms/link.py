@@ -8,19 +8,18 @@ wrong becomes one of our errors, and who called decides whether the line stands.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from edge_agent.drivers.dlms.errors import Lost, Malformed, Silent
 from edge_agent.drivers.dlms.hdlc_session import Heard
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.transport.stream import Stream
+from edge_agent.drivers.transport.stream_link import Opening, StreamLink
 
 _POLLS: Final = 2  # after a silence, before we believe it
 _MOST_KEPT: Final = 1 << 18  # octets between two looks; a message is at most a quarter of it
 _LONGEST_S: Final = 120.0  # of one exchange: 65,535 octets at 9600 Bd take 70 s
-
-Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 
 
 class Deframer(Protocol):
@@ -64,35 +63,26 @@ class Session(Protocol):
         ...
 
 
-class DlmsLink:
+class DlmsLink(StreamLink):
     """One TCP connection or serial line with one or many meters on it."""
 
     def __init__(
         self, opening: Opening, make_deframer: Callable[[], Deframer], timeout_s: float, longest_s: float = _LONGEST_S
     ) -> None:
         """Take how to open it and how to find frames; ``timeout_s`` is the longest silence inside an answer."""
-        self._opening = opening
+        super().__init__(opening)
         self._make_deframer = make_deframer
         self._timeout_s = timeout_s
         self._longest_s = longest_s
-        self._stream: Stream | None = None
         self._deframer = make_deframer()
-
-    @property
-    def connected(self) -> bool:
-        """Whether the line is open."""
-        return self._stream is not None and self._stream.open
 
     async def connect(self) -> ReadFailure | None:
         """Open the line, or say why that is impossible."""
-        self.close()
-        opened = await self._opening()
-        if isinstance(opened, ReadFailure):
-            return opened
-        opened.most_kept = _MOST_KEPT
-        self._stream = opened
+        failure = await super().connect()
+        if self._stream is not None:
+            self._stream.most_kept = _MOST_KEPT
         self._deframer = self._make_deframer()
-        return None
+        return failure
 
     async def open(self, session: Session) -> None:
         """Bring a session up.
@@ -118,12 +108,6 @@ class DlmsLink:
         octets = session.close()
         if octets and self._stream is not None:
             self._stream.send(octets)
-
-    def close(self) -> None:
-        """Let the line go."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
 
     async def _converse(self, session: Session, octets: bytes, done: Callable[[Heard], bool]) -> Heard:
         stream = self._stream

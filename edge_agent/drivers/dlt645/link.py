@@ -8,7 +8,6 @@ silent for ``quiet`` before anybody asks again: a meter that pauses inside a fra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -28,23 +27,21 @@ from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.transport.endpoint import open_tcp
 from edge_agent.drivers.transport.serial_port import open_port
 from edge_agent.drivers.transport.stream import Stream
+from edge_agent.drivers.transport.stream_link import Opening, StreamLink
 
 _BETWEEN_S: Final = 0.02  # a meter hears no sooner than it would answer
 _MOST_FRAMES: Final = 16
 _IDENTIFIER: Final = 4
 
-Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 
-
-class Dlt645Link:
+class Dlt645Link(StreamLink):
     """One line with its meters."""
 
     def __init__(self, settings: Dlt645BusSettings, opening: Opening) -> None:
         """Open nothing before ``connect``, and take a fresh connection each time."""
+        super().__init__(opening)
         self.echoes_total = 0
         self._settings = settings
-        self._opening = opening
-        self._stream: Stream | None = None
         self._order = AnswerOrder(settings.timeout)
         self._failed = False
         self._asked_s = 0.0
@@ -54,26 +51,6 @@ class Dlt645Link:
     def pace(self) -> LinePace:
         """What time an exchange takes."""
         return self._settings.pace
-
-    @property
-    def connected(self) -> bool:
-        """Whether the connection stands."""
-        return self._stream is not None and self._stream.open
-
-    async def connect(self) -> ReadFailure | None:
-        """Open the connection, or say why that is impossible."""
-        self.close()
-        opened = await self._opening()
-        if isinstance(opened, ReadFailure):
-            return opened
-        self._stream = opened
-        return None
-
-    def close(self) -> None:
-        """Drop the connection and whatever was under way on it."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
 
     async def read(self, address: str, identifier: str) -> bytes | ReadFailure:
         """Ask one meter for one identifier; what stands behind it in the answer, or why there is none."""
@@ -149,11 +126,9 @@ class Dlt645Link:
                     case Verdict.ECHO:
                         self.echoes_total += 1
             wanted = len(stream.octets) + 1
-        if not stream.open:
-            return stream.failure or ReadFailure(Reason.LINK_LOST, "closed under the request")
-        if self._order.doubted:
+        if stream.open and self._order.doubted:
             return ReadFailure(Reason.GARBLED, f"a refusal, perhaps of an earlier question, from {where}")
-        return ReadFailure(Reason.NOISE if stream.octets else Reason.SILENT, where)
+        return self._no_answer(stream, where, noise=bool(stream.octets))
 
 
 def make_dlt645_link(settings: Dlt645BusSettings) -> Dlt645Link:

@@ -6,16 +6,16 @@ import asyncio
 from typing import Final
 
 from edge_agent.drivers.driver import ReadFailure, Reason
+from edge_agent.drivers.modbus.modbus_link import ModbusLink, where
 from edge_agent.drivers.modbus.pymodbus_wall import MBAP_OCTETS, mbap_answer, mbap_question
 from edge_agent.drivers.modbus.read_plan import Span
-from edge_agent.drivers.modbus.stream_link import StreamLink, where
 from edge_agent.drivers.transport.stream import Stream
 
 _BEFORE_UNIT: Final = 6  # octets of the header that its length does not count
 _LENGTHS: Final = range(3, 255)  # unit, function and at least one octet; at most one PDU
 
 
-class MbapLink(StreamLink):
+class MbapLink(ModbusLink):
     """One TCP connection to one endpoint."""
 
     _transaction = 0

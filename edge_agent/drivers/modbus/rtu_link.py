@@ -15,11 +15,12 @@ from typing import Final
 
 from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.modbus.bus_settings import ModbusRtuSettings, ModbusRtuTcpSettings
+from edge_agent.drivers.modbus.modbus_link import ModbusLink, where
 from edge_agent.drivers.modbus.pymodbus_wall import READ_HOLDING, READ_INPUT, Answer, rtu_answer, rtu_question
 from edge_agent.drivers.modbus.read_plan import Span
-from edge_agent.drivers.modbus.stream_link import Opening, StreamLink, where
 from edge_agent.drivers.modbus.stream_order import Fence, Question, StreamOrder, Verdict, Wait
 from edge_agent.drivers.transport.stream import Stream
+from edge_agent.drivers.transport.stream_link import Opening
 
 _EXCEPTION_BIT: Final = 0x80
 _ADDRESSED_OCTETS: Final = 5  # unit, function, length, CRC; an exception has just these
@@ -28,7 +29,7 @@ _LATE_TIMEOUTS: Final = 3  # how many time-outs after it was given up a question
 _PIECES_S: Final = 0.05  # USB adapters and serial servers deliver in pieces this far apart
 
 
-class RtuLink(StreamLink):
+class RtuLink(ModbusLink):
     """One line with its meters."""
 
     def __init__(self, settings: ModbusRtuSettings | ModbusRtuTcpSettings, opening: Opening) -> None:

@@ -1,31 +1,21 @@
-"""What all links share: one connection that is opened, held and dropped."""
+"""What the links of all drivers share: one connection that is opened, held and dropped."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from edge_agent.drivers.driver import ReadFailure, Reason
-from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
-from edge_agent.drivers.modbus.pace import Pace
-from edge_agent.drivers.modbus.read_plan import Span
 from edge_agent.drivers.transport.stream import Stream
 
 Opening = Callable[[], Awaitable[Stream | ReadFailure]]
 
 
-class StreamLink(ABC):
+class StreamLink:
     """One bus over one stream; every ``connect`` takes a fresh one."""
 
-    def __init__(self, settings: ModbusBusSettings, opening: Opening) -> None:
-        self._settings = settings
+    def __init__(self, opening: Opening) -> None:
         self._opening = opening
         self._stream: Stream | None = None
-
-    @property
-    def pace(self) -> Pace:
-        """What time an exchange takes."""
-        return self._settings.pace
 
     @property
     def connected(self) -> bool:
@@ -41,10 +31,6 @@ class StreamLink(ABC):
         self._stream = opened
         return None
 
-    @abstractmethod
-    async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
-        """Ask one unit for one block; exactly ``block.count`` registers, or why not."""
-
     def close(self) -> None:
         """Drop the connection and whatever was under way on it."""
         if self._stream is not None:
@@ -56,8 +42,3 @@ class StreamLink(ABC):
         if not stream.open:
             return stream.failure or ReadFailure(Reason.LINK_LOST, "closed under the request")
         return ReadFailure(Reason.NOISE if noise else Reason.SILENT, where)
-
-
-def where(unit: int, block: Span) -> str:
-    """What was asked, for people."""
-    return f"unit {unit}, registers {block.address:#06x}+{block.count}"
