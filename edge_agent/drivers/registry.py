@@ -149,6 +149,15 @@ class ProfileShelf:
         assert isinstance(found, Profile)  # noqa: S101 - what stands on that shelf
         return found
 
+    def of_kind(self, kind: type[MeterOnBus], name: str) -> AnyProfile:
+        """The profile of that name for one kind of meter.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        return self._profile(kind, name)
+
     def of(self, meter: MeterSettings) -> AnyProfile:
         """The profile of a meter.
 

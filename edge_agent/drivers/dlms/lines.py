@@ -18,7 +18,7 @@ from edge_agent.drivers.dlms.bus_settings import (
     DlmsHdlcSettings,
     DlmsTcpSettings,
 )
-from edge_agent.drivers.dlms.client import Access, Sealing
+from edge_agent.drivers.dlms.client import Access, DlmsClient, Sealing
 from edge_agent.drivers.dlms.counter_store import CounterFile, Counters
 from edge_agent.drivers.dlms.dlms_driver import DlmsDriver, DlmsMeter, LineTime
 from edge_agent.drivers.dlms.hdlc import Deframer, ServerAddress, client_address
@@ -54,7 +54,7 @@ def make_dlms_driver(
         meters: by name: how each is spoken to, its profile, the ratios of its transformers.
         clock: what time it is.
     """
-    link = DlmsLink(_opening(bus), Deframer if bus.on_a_line else Unwrapper, bus.timeout)
+    link = _link(bus)
     found = {
         name: DlmsMeter(
             profile,
@@ -67,6 +67,18 @@ def make_dlms_driver(
     }
     line_time = LineTime(bus.turnaround, bus.character_s)
     return DlmsDriver(link, found, clock, line_time, frames_are_numbered=bus.on_a_line)
+
+
+def make_dlms_client(
+    bus: DlmsBusSettings, name: str, settings: DlmsAccessSettings, profile: DlmsProfile
+) -> tuple[DlmsLink, DlmsClient]:
+    """The line, and our talk with one meter of it, for whoever asks other things than a driver; opens nothing."""
+    link = _link(bus)
+    return link, DlmsClient(link, _access(bus, name, settings, profile))
+
+
+def _link(bus: DlmsBusSettings) -> DlmsLink:
+    return DlmsLink(_opening(bus), Deframer if bus.on_a_line else Unwrapper, bus.timeout)
 
 
 def _opening(bus: DlmsBusSettings) -> Opening:
