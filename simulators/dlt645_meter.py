@@ -124,7 +124,7 @@ class Dlt645Endpoint:
     def answer(self, frame: Dlt645Frame, now_ms: int) -> Delivery:
         """One whole request → what reaches the master; to a broadcast nobody answers."""
         units = [frame.unit]
-        if isinstance(frame, Dlt645Frame) and frame.unit == ANYBODY:
+        if frame.unit == ANYBODY:
             units = [unit for unit in self.meters if f"{unit:012d}".endswith(frame.ends)]
         spoken = [
             self.wire.deliver(_answered(frame.from_unit(unit), self.meters[unit], now_ms), now_ms)
