@@ -13,6 +13,7 @@ from collector.engine.frame import blocks_of
 from collector.store.store import Store
 from metering.codec import decode
 from metering.errors import DecodeError
+from metering.meter_event import MeterEvents
 from metering.round import Gap
 
 
@@ -53,4 +54,6 @@ async def _store_message(store: Store, fleet: Fleet, gateway: str, payload: byte
         return False
     if isinstance(content, Gap):
         return True
+    if isinstance(content, MeterEvents):
+        return not await store.write_log([content])
     return not await store.write([block.table(fleet) for block in blocks_of(fleet, [content])])
