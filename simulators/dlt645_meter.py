@@ -18,7 +18,6 @@ from typing import Final
 from simulators import meter_image as shown
 from simulators.dlt645_framing import ANYBODY, Dlt645Frame
 from simulators.faults import Delivery, Wire
-from simulators.framing import Frame
 from simulators.lies import Metered
 from simulators.physics import Reading, Three
 
@@ -112,16 +111,17 @@ class Dlt645Endpoint:
     meters: Mapping[int, Dlt645Meter]
     wire: Wire
 
-    def frame(self, octets: bytes) -> Frame | None:
-        """What stood between two silences."""
-        return Dlt645Frame.parse(octets)
+    def heard(self, octets: bytes, now_ms: int) -> Delivery | None:
+        """What stood between two silences → what reaches the master; ``None`` if it was no frame."""
+        frame = Dlt645Frame.parse(octets)
+        return None if frame is None else self.answer(frame, now_ms)
 
     def addressed(self, octets: bytes) -> int:
         """Whom a frame is for that begins so."""
         frame = Dlt645Frame.parse(octets)
         return ANYBODY if frame is None else frame.unit
 
-    def answer(self, frame: Frame, now_ms: int) -> Delivery:
+    def answer(self, frame: Dlt645Frame, now_ms: int) -> Delivery:
         """One whole request → what reaches the master; to a broadcast nobody answers."""
         units = [frame.unit]
         if isinstance(frame, Dlt645Frame) and frame.unit == ANYBODY:
@@ -141,7 +141,7 @@ def _collided(spoken: Sequence[Delivery]) -> Delivery:
     return Delivery(data, max((one.delay_s for one in spoken), default=0.0), any(one.close for one in spoken))
 
 
-def _answered(frame: Frame, meter: Dlt645Meter, now_ms: int) -> Frame:
+def _answered(frame: Dlt645Frame, meter: Dlt645Meter, now_ms: int) -> Dlt645Frame:
     function, asked = frame.pdu[0], frame.pdu[1:]
     if function == _ADDRESS:
         return frame.with_pdu(bytes((function | _FROM_METER,)) + bytes.fromhex(f"{frame.unit:012d}")[::-1])

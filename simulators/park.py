@@ -32,6 +32,9 @@ from simulators.park_settings import (
 from simulators.physics import Rating, SimulatedMeter
 from simulators.scenarios import LEVELS, Scenario
 
+AnyEndpoint = Endpoint | Dlt645Endpoint
+"""What stands behind one port of a park."""
+
 _CONTRACT_STEP_KVA: Final = 5
 _USED_AT_MOST: Final = 0.78  # of the contract, by the highest honest quarter of an hour
 _CEILING: Final = 0.80  # of the contract: what the installed machines can draw
@@ -98,9 +101,9 @@ class Park:
                 records.append(record | {"ends_at": None})
         return records
 
-    def endpoints(self) -> list[Endpoint | Dlt645Endpoint]:
+    def endpoints(self) -> list[AnyEndpoint]:
         """The endpoints, each with its units and its wire; the address of a DL/T 645 meter is its unit."""
-        found: list[Endpoint | Dlt645Endpoint] = []
+        found: list[AnyEndpoint] = []
         for number, _ in enumerate(self.ports):
             here = [one for one in self.meters if one.endpoint == number]
             faults = [fault for s in self.settings.faults if (fault := self._fault(s, here)) is not None]

@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from metering.clock import Clock
-from simulators.dlt645_meter import Dlt645Endpoint
 from simulators.modbus_meter import Endpoint, ModbusServer
-from simulators.park import Park
-from simulators.park_settings import LineSettings
+from simulators.park import AnyEndpoint, Park
+from simulators.park_settings import SERIAL_PORTS, LineSettings
 from simulators.rtu_tcp_server import RtuTcpServer
 from simulators.terminal_line import PtyLine
 
-Server = ModbusServer | PtyLine
+Server = ModbusServer | RtuTcpServer | PtyLine
 
 
 @asynccontextmanager
@@ -35,18 +34,15 @@ async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[
         yield servers
 
 
-def _server(park: Park, number: int, endpoint: Endpoint | Dlt645Endpoint, clock: Clock, folder: Path) -> Server:
+def _server(park: Park, number: int, endpoint: AnyEndpoint, clock: Clock, folder: Path) -> Server:
     line = park.line(number)
     host, port = park.settings.host, park.ports[number]
-    match line.line:
-        case "modbus_rtu" | "dlt645_serial":
-            return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
-        case "modbus_rtu_tcp" | "dlt645_tcp":
-            return RtuTcpServer(endpoint, clock, host, port, line.speed)
-        case "modbus_tls":
-            return ModbusServer(endpoint, clock, host, port, _tls(line))
-        case "modbus_tcp":
-            return ModbusServer(endpoint, clock, host, port)
+    match endpoint:
+        case Endpoint() if line.line in ("modbus_tcp", "modbus_tls"):
+            return ModbusServer(endpoint, clock, host, port, _tls(line) if line.line == "modbus_tls" else None)
+    if line.line in SERIAL_PORTS:
+        return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
+    return RtuTcpServer(endpoint, clock, host, port, line.speed)
 
 
 def _tls(line: LineSettings) -> ssl.SSLContext:

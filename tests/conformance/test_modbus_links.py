@@ -84,7 +84,7 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path, papers: Path) -> A
     else:
         server = ModbusServer(endpoint(), clock)
     await server.start()
-    if isinstance(server, ModbusServer):
+    if not isinstance(server, PtyLine):
         document |= {"host": "localhost", "port": server.port}
     link = make_link(ADAPTER.validate_python(document))
     yield Connected(kind, link, server)

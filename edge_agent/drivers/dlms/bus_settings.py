@@ -119,6 +119,9 @@ class DlmsHdlcSettings(_DlmsLine):
 
     type: Literal["dlms_hdlc"] = Field(description="What is spoken on the bus.")
     device: Path = Field(description="The port; /dev/serial/by-id/… keeps its name when others are plugged in.")
+    opening: Literal["direct", "mode_e"] = Field(
+        "direct", description="mode_e: an optical head or current loop that begins at 300 Bd (IEC 62056-21 mode E)."
+    )
 
     @property
     def parity(self) -> Literal["none"]:

@@ -27,9 +27,11 @@ from edge_agent.drivers.dlms.keys import read_key, read_password
 from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlms.security import Keys, Protection
+from edge_agent.drivers.dlms.sign_on import open_with_mode_e
 from edge_agent.drivers.dlms.wrapper import Unwrapper, WrapperSession
 from edge_agent.drivers.transport.endpoint import open_tcp
 from edge_agent.drivers.transport.serial_port import open_port
+from edge_agent.drivers.transport.stream_link import Opening
 from metering.clock import Clock
 from metering.errors import StopAndFix
 
@@ -76,8 +78,13 @@ def make_dlms_client(
 
 
 def _link(bus: DlmsBusSettings) -> DlmsLink:
-    opening = partial(open_port, bus) if isinstance(bus, DlmsHdlcSettings) else partial(open_tcp, bus)
-    return DlmsLink(opening, Deframer if bus.on_a_line else Unwrapper, bus.timeout)
+    return DlmsLink(_opening(bus), Deframer if bus.on_a_line else Unwrapper, bus.timeout)
+
+
+def _opening(bus: DlmsBusSettings) -> Opening:
+    if not isinstance(bus, DlmsHdlcSettings):
+        return partial(open_tcp, bus)
+    return partial(open_port if bus.opening == "direct" else open_with_mode_e, bus)
 
 
 def _access(bus: DlmsBusSettings, name: str, settings: DlmsAccessSettings, profile: DlmsProfile) -> Access:
