@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings
 from edge_agent.drivers.dlms.keys import from_folder
@@ -25,6 +25,7 @@ from edge_agent.drivers.registry import (
     ProfileShelf,
     kind_of,
     make_driver,
+    with_kinds,
 )
 from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import loads_of
@@ -59,6 +60,11 @@ class GatewaySettings(Settings):
     meters: tuple[MeterSettings, ...] = Field(max_length=10_000, description="Meters on the buses.")
     groups: tuple[GroupSettings, ...] = Field(max_length=20, description="Rate groups.")
     publish: PublishSettings = Field(PublishSettings(), description="How rounds are sent.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds(cls, document: object) -> object:
+        return with_kinds(document)
 
 
 def load(path: Path, lang: Language = "en") -> GatewaySettings:
@@ -143,13 +149,17 @@ def _near_miss(baudrate: int | None) -> int | None:
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     settings = loaded.value
     buses = loaded.named("buses")
+    kinds = {bus.id: kind_of(bus) for bus in settings.buses}
     for i, meter in enumerate(settings.meters):
         if buses and meter.bus not in buses:
             yield loaded.problem(
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in (names := shelf.names_of(type(meter))):
+        names = shelf.names_of(type(meter))
+        if meter.profile not in names and meter.profile in shelf.names_of(kinds.get(meter.bus, type(meter))):
+            continue  # right for its bus: it is the address that is of another kind
+        if meter.profile not in names:
             hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue

@@ -117,7 +117,7 @@ class DlmsScan:
                 if not link.connected and (failure := await link.connect()) is not None:
                     return failure
                 one = await self._look(link, place)
-                if one is not None:
+                if one is not None and not self._known(one):
                     self.found.append(one)
                     watcher.found(one)
                 self.asked += 1
@@ -125,6 +125,11 @@ class DlmsScan:
         finally:
             link.close()
         return None
+
+    def _known(self, one: FoundServer) -> bool:
+        """Whether it was found already: many meters answer at several addresses."""
+        names = {(other.device_name, other.serial) for other in self.found if isinstance(other, FoundServer)}
+        return bool(one.device_name or one.serial) and (one.device_name, one.serial) in names
 
     async def _look(self, link: DlmsLink, place: ServerPlace) -> FoundServer | None:
         make_session = session_maker(self.line, place)

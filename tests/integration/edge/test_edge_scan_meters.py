@@ -19,7 +19,7 @@ from simulators.paced_line import LineSpeed
 from tests.support.dlms_park import AK, EK, GMAC, LOW, READER, device, serving
 from tests.support.dlt645_line import endpoint, served
 
-FEW = [12345678, 12345679, 510012345679]
+FEW = [12345678, 12345679, 12349979]
 
 
 async def edge(folder: Path, *words: str) -> tuple[int | None, str, str]:
@@ -63,7 +63,7 @@ async def test_the_map_follows_the_phases(tmp_path: Path, single_phase: bool):
 async def test_several_meters_of_a_line_are_told_apart_and_become_a_file(tmp_path: Path):
     async with served("dlt645_tcp", endpoint(FEW), tmp_path) as (bus, _):
         line = f"dlt645://127.0.0.1:{bus.port}"
-        fast = ("--baudrate", "115200", "--timeout-ms", "60")
+        fast = ("--baudrate", "115200", "--timeout-ms", "50")
         named = ("--units", ",".join(f"{unit:012d}" for unit in FEW))
         status, out, err = await edge(tmp_path, "scan", line, *fast, "--json", "-c", "none.yaml")
         made, _, why = await edge(
@@ -98,7 +98,9 @@ async def test_silence_says_what_to_try(tmp_path: Path):
 @pytest.mark.parametrize("framing", ["wrapper", "hdlc"])
 async def test_servers_are_found_and_say_what_they_want(tmp_path: Path, framing):
     only_public = {16: Access(everything=False)}
-    async with serving({1: device(), 16: device(accesses=only_public)}, framing) as server:
+    async with serving(
+        {1: device(), 16: device(accesses=only_public, meter={"serial": "SIM00016"})}, framing
+    ) as server:
         line = f"{'dlms' if framing == 'wrapper' else 'hdlc'}://127.0.0.1:{server.port}"
         words = ("scan", line, "--timeout-ms", "200", "-c", "no.yaml", "--client", str(GMAC))
         status, out, err = await edge(tmp_path, *words, "--json")
