@@ -57,7 +57,7 @@ FaultName = Literal[
 _LATE_S: Final = 1.2  # behind the usual time-out of a second
 _FOREVER_MS: Final = 2**62
 _LAST_UNIT: Final = 247
-_FLOOD_OCTETS: Final = 2000
+_FLOOD_OCTETS: Final = 800
 _MOST_BEFORE: Final = 12
 
 _OF_THE_METER: Final[frozenset[FaultName]] = frozenset({"exception", "short", "wrong_transaction"})

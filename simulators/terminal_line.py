@@ -81,6 +81,8 @@ class _TerminalLine:
             self._line.hear(octets if self._at_our_speed() else garbled(octets))
 
     def _say(self, octets: bytes) -> None:
+        if self._fd < 0:  # unplugged while an answer was under way
+            return
         with suppress(OSError):  # nobody reads: as on a line without a master
             os.write(self._fd, octets if self._at_our_speed() else garbled(octets))
 
