@@ -61,6 +61,7 @@ class NewEvents:
     mark: str  # for the next time
     missed: int = 0  # entries that the meter had overwritten before anybody read them; at least so many
     unknown: int = 0  # entries that say nothing to us
+    more: bool = False  # the log holds more than one answer should: ask again
 
 
 @runtime_checkable

@@ -167,6 +167,7 @@ class Spool:
         """Write down what is only remembered, and these marks, and let the file go."""
         with self._lock:
             with suppress(sqlite3.Error), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
                 self._remember()
                 _write_marks(self._db, marks)
             self._db.close()

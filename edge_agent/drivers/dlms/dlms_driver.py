@@ -188,7 +188,7 @@ class DlmsDriver:
         except (DlmsError, StopAndFix) as error:
             return self._failure(error)
         events = tuple(LoggedEvent(_ms(at), event) for at, event in said.events)
-        return NewEvents(events, str(said.mark), said.missed, said.unknown)
+        return NewEvents(events, str(said.mark), said.missed, said.unknown, said.more)
 
     async def set_clock(self, meter: str) -> ReadFailure | None:
         """Set the meter's clock to ours, on a connection of its own: what may set does not outlive the setting."""

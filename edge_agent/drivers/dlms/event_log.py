@@ -7,6 +7,8 @@ A log is read from where the last answer ended. Its mark holds the newest instan
 at it (two in one second are two), and how many entries the log had: a meter whose clock was set back goes on below that
 instant, and then only the number of entries tells that there are new ones. Once the log is full it tells nothing; what
 a full log writes below the mark is found when its time has passed the mark.
+
+Many new entries are read in pieces by their numbers, so that no answer holds the line for long.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge_agent.drivers.dlms.clock import DeviationSign
+from edge_agent.drivers.dlms.errors import Declined
 from edge_agent.drivers.dlms.load_profile import (
     History,
     Row,
@@ -41,6 +44,9 @@ EVENTS: Final = {
     44: MeterEvent.COVER_OPENED,
     45: MeterEvent.COVER_CLOSED,
 }
+
+PIECE: Final = 16
+"""Entries of one answer, if the log lets us say which."""
 
 _BEGINNING: Final = datetime(2001, 9, 10, tzinfo=UTC)  # the first whole day that a round can carry
 _AHEAD: Final = timedelta(days=366)  # a clock that is further ahead has lost its time
@@ -76,6 +82,7 @@ class Logged(NamedTuple):
     unknown: int  # entries with a code or a time that says nothing
     missed: int  # entries that were overwritten unread; at least so many
     mark: LogMark
+    more: bool = False  # the log goes on
 
 
 def read_log(
@@ -90,9 +97,16 @@ def read_log(
     count = entries if isinstance(entries, int) and not isinstance(entries, bool) else 0
     form = yield from read_form(reader, log)
     window = Window(_BEGINNING, now + _AHEAD, now, *zone)
+    added = count - mark.entries
+    if added > PIECE:
+        try:
+            piece = LogMark(mark.at, mark.here, mark.entries + PIECE)
+            history = yield from read_entries(reader, log, (mark.entries + 1, piece.entries), window, form)
+            return logged(history, piece, skip=0)._replace(more=True)
+        except Declined:
+            pass  # it knows its entries by time only: then all at once
     begin = max(datetime.fromtimestamp(mark.at / 1000, UTC), _BEGINNING)
     history = yield from read_history(reader, log, window._replace(first=begin), form)
-    added = count - mark.entries
     if mark.at and added > 0 and _beyond(history.rows, mark) < added:
         history = yield from read_entries(reader, log, (mark.entries + 1, count), window, form)
         return logged(history, LogMark(mark.at, mark.here, count), skip=0)
