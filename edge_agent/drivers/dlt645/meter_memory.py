@@ -88,29 +88,44 @@ class MeterMemory:
         found: dict[int, IntervalRow] = {}
         back, looked = shelf.number_of(last_ms), False
         while back <= shelf.most and shelf.may_reach(back, first_ms):
-            frozen = await self._freeze(shelf.prefix, f"{back:02X}")
+            frozen = await self._freeze(shelf.prefix, f"{back:02X}", first_ms, last_ms)
             if isinstance(frozen, ReadFailure):
                 return frozen
             if frozen is None:
-                break
+                if looked or back == 1:
+                    break
+                back //= 2  # it has fewer
+                continue
             never_made = 0 if looked else round((shelf.instant_of(back) - frozen.at) / shelf.period_ms)
             looked = True
-            if never_made > 0:
+            if never_made > 0 and frozen.at <= last_ms:
                 back = max(back - never_made, 1)
                 continue
             if frozen.at < first_ms:
                 break
-            if frozen.at <= last_ms:
+            if frozen.values:
                 quality = Quality.PARTIAL if None in frozen.values.values() else GOOD
                 found[frozen.at] = IntervalRow(frozen.at, frozen.values, quality)
             back += 1
         return [found[at] for at in sorted(found)]
 
-    async def _freeze(self, prefix: str, back: str) -> Freeze | ReadFailure | None:
-        """One of them; ``None`` if there is none."""
+    async def _freeze(self, prefix: str, back: str, first_ms: int, last_ms: int) -> Freeze | ReadFailure | None:
+        """One of them, without values if it is of another time; ``None`` if there is none."""
         before = await self._instant(prefix, back)
         if before is None or isinstance(before, ReadFailure):
             return before
+        if not first_ms <= before <= last_ms:
+            return Freeze(before, {})
+        values = await self._registers(prefix, back)
+        if isinstance(values, ReadFailure):
+            return values
+        after = await self._instant(prefix, back)
+        if after == before:
+            return Freeze(before, values)
+        moved_on = ReadFailure(Reason.GARBLED, f"freeze {back} moved on while it was read")
+        return after if isinstance(after, ReadFailure) else moved_on
+
+    async def _registers(self, prefix: str, back: str) -> dict[str, float | None] | ReadFailure:
         values: dict[str, float | None] = {}
         for di1, (quantity, block) in _REGISTERS.items():
             data = await self._ask(f"{prefix}{di1}{back}")
@@ -125,12 +140,7 @@ class MeterMemory:
                 number = decode(identifier, octets).number
                 name = f"{quantity}_t{tariff}" if tariff else quantity
                 values[name] = None if number is None else number * self._ratio
-        after = await self._instant(prefix, back)
-        if isinstance(after, ReadFailure):
-            return after
-        if after != before:
-            return ReadFailure(Reason.GARBLED, f"freeze {back} moved on while it was read")
-        return Freeze(before, values) if values else None
+        return values
 
     async def _instant(self, prefix: str, back: str) -> int | ReadFailure | None:
         data = await self._ask(f"{prefix}00{back}")
