@@ -28,6 +28,7 @@ from edge_agent.drivers.registry import (
     with_kinds,
 )
 from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
 from edge_agent.spool.spool import SpoolSettings
@@ -60,6 +61,7 @@ class GatewaySettings(Settings):
     meters: tuple[MeterSettings, ...] = Field(max_length=10_000, description="Meters on the buses.")
     groups: tuple[GroupSettings, ...] = Field(max_length=20, description="Rate groups.")
     publish: PublishSettings = Field(PublishSettings(), description="How rounds are sent.")
+    upkeep: UpkeepSettings = Field(UpkeepSettings(), description="What meters remember: histories, logs, clocks.")
 
     @model_validator(mode="before")
     @classmethod

@@ -15,9 +15,12 @@ from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
+from edge_agent.polling.filing import Filing
 from edge_agent.polling.gathering import RoundName, Row
 from edge_agent.polling.poller import Poller
 from edge_agent.polling.register_truth import RegisterTruth
+from edge_agent.polling.upkeep import Upkeep
+from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock, SystemClock
@@ -137,8 +140,11 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 @asynccontextmanager
 async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
     name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
+    counters = Counters()
+    filing = Filing(spool, clock, counters, lambda: None)
+    upkeep = Upkeep(UpkeepSettings(), "g", {}, filing, clock, counters)
     poller = Poller(
-        name, {bus: [(m, WANTED) for m in meters]}, spool, RegisterTruth(), clock, synchronised, Counters(), print
+        name, {bus: [(m, WANTED) for m in meters]}, filing, RegisterTruth(), clock, synchronised, counters, upkeep
     )
     stop = asyncio.Event()
     task = asyncio.create_task(poller.run(stop))
