@@ -77,4 +77,5 @@ async def test_rounds_of_meters_with_keys_arrive_and_an_attacker_is_named(tmp_pa
 
 
 def rounds(collector) -> list[Round]:
-    return [message.content for message in collector.received if isinstance(message.content, Round)]
+    found = [message.content for message in collector.received if isinstance(message.content, Round)]
+    return [one for one in found if one.group == "main"]
