@@ -116,7 +116,8 @@ def live(at: int, *, failing: bool = False) -> Round:
             put(f"current_l{phase}", power / 3 / 0.23 / 0.95)
         put("active_energy_import", REGISTERS[meter, at])
     quality = [int(Quality.NO_ANSWER if failing else 0)] * len(METERS)
-    return make_round(rows, meters=METERS, at=at, period_ms=LIVE, quality=quality)
+    times = [at + 7_000 * failing] * len(METERS)  # an attempt ends when its time is up
+    return make_round(rows, meters=METERS, at=at, period_ms=LIVE, measured_at=times, quality=quality)
 
 
 def profile(meter: str, stamps: Sequence[int], quality: int = 0) -> Round:
