@@ -55,7 +55,8 @@ def _read(
 ) -> list[Listed] | ReadFailure:
     from edge_agent.commissioning.meter_objects import meter_objects  # noqa: PLC0415 - its ciphers take 9 MiB
 
-    dlms = {one.id: one for one in settings.meters if isinstance(one, DlmsMeterSettings)}
+    asked = {bus.id for bus in settings.buses if isinstance(bus, DlmsBusSettings)}  # one that pushes answers nothing
+    dlms = {one.id: one for one in settings.meters if isinstance(one, DlmsMeterSettings) and one.bus in asked}
     if meter not in dlms:
         complain(tool_words(lang)["no dlms meter"].format(meter, ", ".join(dlms) or "–"))
         raise typer.Exit(WRONG_CONFIG)

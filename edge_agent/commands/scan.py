@@ -23,6 +23,7 @@ from edge_agent.commissioning.running_agent import bus_in_use
 from edge_agent.commissioning.scan import Scan
 from edge_agent.commissioning.words import tool_words
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
+from edge_agent.drivers.dlms.push_settings import DlmsPushSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.registry import BusSettings, ProfileShelf
@@ -148,6 +149,7 @@ def scan_of(line: BusSettings, places: Places, shelf: ProfileShelf) -> Scan:
         return DlmsScan(line, places.servers or usual_places(line, places.serial), places.client)
     if isinstance(line, Dlt645BusSettings):
         return Dlt645Scan(line, places.addresses, shelf, SystemClock())
+    assert not isinstance(line, DlmsPushSettings)  # noqa: S101 - no text names a door
     return ModbusScan(line, places.units, shelf, SystemClock())
 
 

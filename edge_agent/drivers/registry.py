@@ -18,6 +18,7 @@ from pydantic import Discriminator, Field, Tag
 
 from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsBusSettings
 from edge_agent.drivers.dlms.profile import DlmsProfile, load_dlms_profile
+from edge_agent.drivers.dlms.push_settings import DlmsPushSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
 from edge_agent.drivers.dlt645.link import make_dlt645_link
@@ -31,7 +32,9 @@ from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
 from metering.settings import Language
 
-BusSettings = Annotated[ModbusBusSettings | DlmsBusSettings | Dlt645BusSettings, Field(discriminator="type")]
+BusSettings = Annotated[
+    ModbusBusSettings | DlmsBusSettings | DlmsPushSettings | Dlt645BusSettings, Field(discriminator="type")
+]
 AnyProfile = Profile | DlmsProfile | Dlt645Profile
 
 _HERE = Path(__file__).resolve().parent
@@ -102,7 +105,7 @@ MeterSettings = Annotated[
 
 def kind_of(bus: BusSettings) -> type[MeterOnBus]:
     """The kind of meter that belongs on a bus."""
-    if isinstance(bus, DlmsBusSettings):
+    if isinstance(bus, DlmsBusSettings | DlmsPushSettings):
         return DlmsMeterSettings
     return Dlt645MeterSettings if isinstance(bus, Dlt645BusSettings) else ModbusMeterSettings
 
@@ -111,7 +114,7 @@ _KIND_OF_TYPE: Final[dict[str, type[MeterOnBus]]] = {
     kind: meters
     for of, meters in (
         (ModbusBusSettings, ModbusMeterSettings),
-        (DlmsBusSettings, DlmsMeterSettings),
+        (DlmsBusSettings | DlmsPushSettings, DlmsMeterSettings),
         (Dlt645BusSettings, Dlt645MeterSettings),
     )
     for bus in get_args(of)
@@ -231,14 +234,16 @@ class ProfileShelf:
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
     """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
     here = [(meter, shelf.of(meter)) for meter in meters if meter.bus == bus.id and type(meter) is kind_of(bus)]
-    if isinstance(bus, DlmsBusSettings):
-        from edge_agent.drivers.dlms.lines import make_dlms_driver  # noqa: PLC0415 - its ciphers take 9 MiB
+    if isinstance(bus, DlmsBusSettings | DlmsPushSettings):
+        from edge_agent.drivers.dlms.lines import make_dlms_driver, make_push_driver  # noqa: PLC0415 - its ciphers take 9 MiB
 
         spoken_to = {
             meter.id: (meter.dlms, profile, (meter.ct_ratio, meter.pt_ratio))
             for meter, profile in here
             if isinstance(meter, DlmsMeterSettings) and isinstance(profile, DlmsProfile)
         }
+        if isinstance(bus, DlmsPushSettings):
+            return make_push_driver(bus, spoken_to, clock)
         return make_dlms_driver(bus, spoken_to, clock)
     if isinstance(bus, Dlt645BusSettings):
         addressed = {
