@@ -18,6 +18,7 @@ from collector.days.day import decode_day
 from collector.engine.checkpoint import Checkpoint, Progress, Refused
 from collector.ingest.intake import Arrival
 from collector.quarantine import replay
+from collector.store.store import EnergyDayRow
 from metering.codec import Envelope, encode_body, encode_packed
 from metering.meter_event import MeterEvent, MeterEvents
 from metering.round import Origin, Quality, Round
@@ -31,6 +32,7 @@ FAR = 2**43
 METERS = ("m-1", "m-2", "m-3")
 WORK = {"meter": "m-3", "from": "2026-06-18T10:00:00+08:00", "to": "2026-06-18T11:00:00+08:00"}
 FINE = Quality(0)
+SILENT = [int(Quality.NO_ANSWER)]
 Entry = tuple[str, int, MeterEvent, Quality]
 
 
@@ -180,25 +182,22 @@ async def test_a_routine_entry_is_older_than_the_readings_and_nothing_is_judged_
 
 async def test_a_log_changes_nothing_that_readings_say(tmp_path: Path) -> None:
     """An entry is no reading: it ends no failure to answer, and counts as none."""
-    days, failing = [], make_round({"active_power": [None]}, meters=["m-1"], quality=[int(Quality.NO_ANSWER)])
+    days: list[tuple[list[EnergyDayRow], dict[str, dict[str, Any]]]] = []
     for name in ("without", "with"):
         collector = await Collector(tmp_path / name).start()
         for n in range(30 * 4):
             at = T0 + n * 15 * MINUTE
-            await collector.take(live(at))
             if 40 <= n < 60:
-                await collector.take(
-                    make_round(
-                        {"active_power": [None]}, meters=["m-1"], at=at + MINUTE, quality=[int(Quality.NO_ANSWER)]
-                    )
-                )
+                await collector.take(make_round({"active_power": [None]}, meters=["m-1"], at=at, quality=SILENT))
+            else:
+                await collector.take(live(at))
             if name == "with" and n % 3 == 0:
-                await collector.take(log_of([("m-1", at - 2 * MINUTE, MeterEvent.CLOCK_SET, FINE)]))
+                await collector.take(log_of([("m-1", at + 2 * MINUTE, MeterEvent.CLOCK_SET, FINE)]))
         of_readings = {i: body for i, body in collector.stands().items() if body["data"]["kind"] != "clock_set"}
         days.append((collector.room.queries.energy(0, FAR), of_readings))
         await collector.stop()
 
-    assert failing.readings == 0
+    assert {body["data"]["kind"] for body in days[0][1].values()} == {"read_failure"}
     assert days[0] == days[1]
 
 
@@ -293,7 +292,7 @@ async def test_a_cover_that_was_opened_on_a_day_that_is_over_is_followed_from_th
         assert collector.room.counters.judged_again == (name == "late")
         await collector.stop()
 
-    assert followed[0] == followed[1] == dict.fromkeys((18, 19, 20), {"m-1": T0 + 10 * HOUR})
+    assert followed[0] == followed[1] == {day: {"m-1": T0 + 10 * HOUR} for day in (18, 19, 20)}
 
 
 async def test_entries_that_a_meter_overwrote_unread_are_counted_and_said(tmp_path: Path) -> None:
