@@ -135,7 +135,7 @@ def profile(meter: str, stamps: Sequence[int], quality: int = 0) -> Round:
 
 
 def pieces(rng: random.Random, quality: int = 0) -> list[Round]:
-    """The load profiles of the outage, five hours a piece; some intervals stand in two pieces, some come twice."""
+    """The load profiles of the outage in pieces of five hours; some intervals stand in two, some pieces come twice."""
     stamps = [at for at in range(T0, END, QUARTER) if at in OUTAGE]
     found = [profile(meter, stamps[n : n + 22], quality) for meter in METERS for n in range(0, len(stamps), 20)]
     found += rng.sample(found, 4)
@@ -269,7 +269,7 @@ async def test_a_profile_by_a_clock_that_is_off_is_kept_and_fills_nothing(tmp_pa
 
 
 async def test_power_that_nobody_read_is_not_held_against_the_register(tmp_path: Path) -> None:
-    """Half of the day falls into two hours that only the load profile saw: register and power do not differ."""
+    """Half of the day's energy falls into hours that only the load profile saw: register and power do not differ."""
     site = Site(tmp_path, None)
     quiet, loud = 0.5, 40.0
 
