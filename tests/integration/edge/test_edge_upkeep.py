@@ -217,7 +217,7 @@ async def test_a_slow_line_keeps_its_period_while_a_day_is_read_back(tmp_path: P
     speed = 60.0
     async with serving({1: device()}, "hdlc") as server, paced(server.port, 9600) as port:
         bus = f"type: dlms_hdlc_tcp, host: 127.0.0.1, port: {port}, baudrate: 9600"
-        file = gateway_file(tmp_path, bus, METERS[:1], "line_share: 0.4", every="2min")
+        file = gateway_file(tmp_path, bus, METERS[:1], "line_share: 0.4", "2min", "800ms")
         server.clock = clock = clock_at(NOON_MS, speed)
         async with running(file, clock) as gateway:
             await until(lambda: good_rows(gateway.spool, "m1"), "a tick")
