@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge_agent.drivers.driver import GOOD
 from edge_agent.drivers.memory import IntervalRow
 from edge_agent.polling.backfill import PieceSize, fitting, round_of
 from edge_agent.polling.care import Care, Chores, Due
@@ -49,7 +50,7 @@ def test_pieces_grow_while_they_are_quick_and_shrink_when_they_are_slow_or_fail(
     assert PieceSize(24 * HOUR).intervals == 1
 
 
-def interval(at: int, kwh: float | None, quality: Quality = Quality(0)) -> IntervalRow:
+def interval(at: int, kwh: float | None, quality: Quality = GOOD) -> IntervalRow:
     return IntervalRow(at, {"active_energy_import": kwh}, quality)
 
 
