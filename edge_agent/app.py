@@ -92,7 +92,7 @@ class Gateway:
         remember(self.spool, self._truth)
         drivers = drivers_of(settings, clock)
         self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
-        self._desk = Desk(self._buses.values())
+        self._desk = Desk(self._buses.values(), self._heard_clock)
         self._publisher = Publisher(
             link,
             self.spool,
@@ -138,6 +138,9 @@ class Gateway:
         finally:
             await asyncio.to_thread(self.spool.close, self._upkeep.marks())
             log.info("stopped", **self._counters.as_dict())
+
+    def _heard_clock(self, meter: str, offset_s: float | None) -> None:
+        self._upkeep.heard_clock(meter, offset_s)
 
     def _bus(self, name: str, driver: Driver) -> Bus:
         meters = [meter.id for meter in self._settings.meters if meter.bus == name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from edge_agent.drivers.driver import GOOD, ReadFailure
+from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reason
 from metering.meter_event import MeterEvent
 from metering.round import Quality
 
@@ -84,3 +84,17 @@ class Clocks(Protocol):
     async def set_clock(self, meter: str) -> ReadFailure | None:
         """Set the meter's clock to ours and look whether it took it; ``None``: it did."""
         ...
+
+
+async def history_of(driver: Driver, meter: str, first_ms: int, last_ms: int) -> Intervals | ReadFailure:
+    """``load_profile`` of a driver of any kind."""
+    if not isinstance(driver, LoadProfiles):
+        return ReadFailure(Reason.UNABLE, "no meter on this kind of bus gives its history")
+    return await driver.load_profile(meter, first_ms, last_ms)
+
+
+async def clock_set(driver: Driver, meter: str) -> ReadFailure | None:
+    """``set_clock`` of a driver of any kind."""
+    if not isinstance(driver, Clocks):
+        return ReadFailure(Reason.UNABLE, "we set no clock on this kind of bus")
+    return await driver.set_clock(meter)

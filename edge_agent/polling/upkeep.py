@@ -65,7 +65,7 @@ class Upkeep:
     def clock_doubts(self, row: Row) -> Quality:
         """What is known against the meter's clock; the row may have just told it."""
         if CLOCK_OFFSET in row.values:
-            self._heard_clock(row.meter, row.values[CLOCK_OFFSET])
+            self.heard_clock(row.meter, row.values[CLOCK_OFFSET])
         return self._clocks.doubts(row.meter)
 
     def marks_due(self, now_ms: int) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Upkeep:
         outcome = await bus.chore(care.meter, lambda: bus.driver.read(care.meter, frozenset({CLOCK_OFFSET})))
         if isinstance(outcome, ReadFailure):
             return outcome
-        self._heard_clock(care.meter, outcome.values.get(CLOCK_OFFSET))
+        self.heard_clock(care.meter, outcome.values.get(CLOCK_OFFSET))
         if care.clock is not None:
             care.clock.done(self._clock.now_ms())
         return None if await self._filing.file(self._clock_round(care.meter, outcome), {}) else _NO_DISK
@@ -155,7 +155,8 @@ class Upkeep:
             (Column.of(CLOCK_OFFSET, (reading.values.get(CLOCK_OFFSET),)),),
         )
 
-    def _heard_clock(self, meter: str, offset_s: float | None) -> None:
+    def heard_clock(self, meter: str, offset_s: float | None) -> None:
+        """A clock has been compared with ours, by whomever."""
         change = self._clocks.heard(meter, offset_s)
         if change is Change.WENT_OFF:
             log.warning("meter_clock_off", meter=meter, ahead_s=offset_s)

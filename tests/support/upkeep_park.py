@@ -24,7 +24,7 @@ gateway: g1
 mqtt: {{port: 1}}
 spool: {{path: spool.db, max_size_mb: 8}}
 buses:
-  - {{id: b1, {bus}, timeout: 100ms}}
+  - {{id: b1, {bus}, timeout: {timeout}}}
 meters:
 {meters}
 groups:
@@ -33,11 +33,15 @@ upkeep: {{{upkeep}}}
 """
 
 
-def gateway_file(folder: Path, bus: str, meters: list[str], upkeep: str = "", every: str = "60s") -> Path:
+def gateway_file(
+    folder: Path, bus: str, meters: list[str], upkeep: str = "", every: str = "60s", timeout: str = "100ms"
+) -> Path:
     """Write gateway.yaml for one bus."""
     path = folder / "gateway.yaml"
     lines = "\n".join(f"  - {{bus: b1, {meter}}}" for meter in meters)
-    path.write_text(GATEWAY.format(bus=bus, meters=lines, every=every, upkeep=upkeep), encoding="utf-8")
+    path.write_text(
+        GATEWAY.format(bus=bus, meters=lines, every=every, upkeep=upkeep, timeout=timeout), encoding="utf-8"
+    )
     return path
 
 
