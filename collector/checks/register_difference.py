@@ -58,8 +58,8 @@ _FEWEST_DIGITS: Final = 4  # registers that wrap earlier are not in use
 class RegisterDifference:
     """Differences of one register.
 
-    The level in force is ``last``; ``suspect`` is one that waits for its second reading. A level of a load profile has
-    no suspect, and its stamp in ``suspect_at``.
+    The level in force is ``last``; ``suspect`` is one that waits for its second reading. Where a load profile and live
+    readings meet there is no suspect, and ``suspect_at`` says when the level was read.
     """
 
     fields = ("last_at", "last", "suspect_at", "suspect", *USUAL)
@@ -96,10 +96,12 @@ class RegisterDifference:
             if not usable.all():
                 register = np.where(usable, register, state[:4])
         else:
-            seam_ms = elapsed if profiled else np.where(np.isnan(suspect), at - suspect_at, np.nan)
-            held, moved = _out_of_order(bad & (seam_ms <= _CLOCK_MS), difference, elapsed, carries_kw)
+            read_at = np.where(np.isnan(suspect), suspect_at, np.nan)
+            if profiled:
+                read_at = np.where(np.isnan(read_at), last_at, read_at)
+            held, moved = _out_of_order(bad & (at - read_at <= _CLOCK_MS), difference, elapsed, carries_kw)
             bad &= ~(held | moved)
-            stamp = np.where(held & ~np.isnan(suspect_at), suspect_at, stamp)
+            stamp = np.where(held, read_at, stamp)
             difference = np.where(held, 0.0, difference)
             level = np.where(held, last, reading)
             confirmed = bad & ~np.isnan(suspect) & ~_unbelievable(reading - suspect, at - suspect_at, carries_kw)

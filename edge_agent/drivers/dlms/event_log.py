@@ -137,7 +137,7 @@ def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False)
             unknown += 1
         else:
             found.append((row.at, event))
-    return Logged(sorted(found), unknown, missed, LogMark(at, here, mark.entries))
+    return Logged(sorted(found, key=lambda one: one[0]), unknown, missed, LogMark(at, here, mark.entries))
 
 
 def _beyond(rows: Sequence[Row], mark: LogMark) -> int:

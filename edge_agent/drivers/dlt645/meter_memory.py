@@ -163,7 +163,7 @@ class MeterMemory:
             now[name], lost, new = found
             events += new
             missed += lost
-        return NewEvents(tuple(sorted(events)), msgspec.json.encode(now).decode(), missed)
+        return NewEvents(tuple(sorted(events, key=lambda one: one.at)), msgspec.json.encode(now).decode(), missed)
 
     async def _records(self, of: RecordList, before: int | None) -> tuple[int, int, list[LoggedEvent]] | ReadFailure:
         """Count now, records overwritten unread, and what the new ones say. A count that fell was cleared."""

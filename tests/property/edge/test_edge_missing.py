@@ -1,6 +1,8 @@
-"""What is missing of a meter: every instant is seen, missing or asked for, nothing twice, and a restart changes nothing."""
+"""What is missing of a meter: every instant is seen, missing or asked for, nothing twice; a restart changes nothing."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,7 +61,7 @@ class MeterAndModel(RuleBasedStateMachine):
     @invariant()
     def every_instant_is_seen_missing_or_asked_for(self) -> None:
         """A hole needs no question where a good row stands near, on either side."""
-        for before, after in zip(self.seen, self.seen[1:], strict=False):
+        for before, after in pairwise(self.seen):
             if after - before <= TOLERANCE:
                 continue
             for at in (before + MARGIN, (before + after) // 2, after - MARGIN):
@@ -68,13 +70,13 @@ class MeterAndModel(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_asked_twice(self) -> None:
-        assert all(before[1] < after[0] for before, after in zip(self.asked, self.asked[1:], strict=False))
+        assert all(before[1] < after[0] for before, after in pairwise(self.asked))
 
     @invariant()
     def it_stays_small_and_in_order(self) -> None:
         stretches = self.missing.stretches
         assert len(stretches) <= MOST_STRETCHES
-        assert all(before.last <= after.first for before, after in zip(stretches, stretches[1:], strict=False))
+        assert all(before.last <= after.first for before, after in pairwise(stretches))
         assert all(one.first < one.last for one in stretches)
 
 
