@@ -140,7 +140,8 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     buses = loaded.value.buses
     places = [str(bus.device.resolve()) if isinstance(bus, _PORTS) else f"{bus.host}:{bus.port}" for bus in buses]
     for i, place in _repeated(places):
-        key = "device" if isinstance(buses[i], _PORTS) else "host"
+        key = "listen" if isinstance(buses[i], DlmsPushSettings) else "host"
+        key = "device" if isinstance(buses[i], _PORTS) else key
         yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
     for i, bus in enumerate(buses):
         for key in ("ca_file", "certificate_file", "key_file"):
