@@ -33,12 +33,12 @@ from edge_agent.synchronisation import kernel_synchronised, simulated_synchronis
 from metering.clock import Clock, SystemClock
 from metering.codec import epoch_text
 from metering.control import EdgeStatus, encode_control
+from metering.ending import end
 from metering.log import log
 from metering.mqtt_link import MqttLink, Will
 from metering.quantity import QUANTITIES
 from metering.topics import Topics
 
-_GOODBYE_S: Final = 5.0
 _COUNTERS_EVERY_S: Final = 300.0
 _NOTES: Final = 20  # in one status
 _VERSION: Final = version("wattline")
@@ -134,9 +134,7 @@ class Gateway:
                 helpers = [tasks.create_task(_guard(one)) for one in background]
                 await asyncio.gather(*(poller.run(self._stop) for poller in self._pollers))
                 notify("STOPPING=1")
-                for task in helpers:
-                    task.cancel()
-                await asyncio.wait(helpers, timeout=_GOODBYE_S)
+                await end(helpers)
         finally:
             await asyncio.to_thread(self.spool.close, self._upkeep.marks())
             log.info("stopped", **self._counters.as_dict())

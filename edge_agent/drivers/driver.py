@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from metering.round import Quality
 
@@ -22,6 +22,7 @@ class Reason(StrEnum):
     """Why a read failed, for people and logs. ``QUALITY_OF`` says what the row carries."""
 
     SILENT = "silent"  # no answer within the timeout
+    NO_PUSH = "no_push"  # nothing that the meter should have sent by itself
     EXCEPTION = "exception"  # a protocol exception; ``code`` holds its number
     GARBLED = "garbled"  # an answer that does not fit the question
     NOISE = "noise"  # octets came, and no answer among them
@@ -46,6 +47,7 @@ class Reason(StrEnum):
 
 QUALITY_OF = {
     Reason.SILENT: Quality.NO_ANSWER,
+    Reason.NO_PUSH: Quality.NO_ANSWER,
     Reason.EXCEPTION: Quality.REFUSED,
     Reason.GARBLED: Quality.GARBLED,
     Reason.NOISE: Quality.GARBLED,
@@ -130,4 +132,17 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Let the line go; ``connect`` may follow."""
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A driver whose meters speak by themselves: it listens from the start, and each ``read`` takes what came."""
+
+    async def connect(self) -> ReadFailure | None:
+        """Begin to listen."""
+        ...
+
+    def newest(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        """The last that came, for who only looks: it stays to be read."""
         ...

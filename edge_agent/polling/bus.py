@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from edge_agent.drivers.driver import Driver, ReadFailure, Reading, Reason
+from edge_agent.drivers.driver import Driver, Listens, ReadFailure, Reading, Reason
 from edge_agent.polling.agenda import Agenda, Chore, Errand, Inquiry
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Row
@@ -64,7 +64,12 @@ class Bus:
 
     async def inquire(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Read one meter between the polls, at once and once, whether it is being left alone or not."""
-        return await self.ask(meter, lambda: self.driver.read(meter, quantities))
+        return await self.ask(meter, lambda: self._look(meter, quantities))
+
+    async def _look(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        if isinstance(self.driver, Listens):
+            return self.driver.newest(meter, quantities)  # what a poll has still to read is not taken away
+        return await self.driver.read(meter, quantities)
 
     async def ask(self, meter: str, exchange: Callable[[], Awaitable[Result | ReadFailure]]) -> Result | ReadFailure:
         """Have one exchange of the driver with a meter between the polls, as ``inquire`` reads one."""
@@ -96,6 +101,8 @@ class Bus:
     async def run(self) -> None:
         """Work through the agenda for ever."""
         try:
+            if isinstance(self.driver, Listens):
+                await self._line_open(self._clock.now_ms())
             while True:
                 await self._something_to_do()
                 item = self._agenda.take()
@@ -195,7 +202,7 @@ class Bus:
 
     def _failed(self, errand: Errand, failure: ReadFailure) -> None:
         self._counters.reads_failed += 1
-        self._silences = self._silences + 1 if failure.quality is Quality.NO_ANSWER else 0
+        self._silences = self._silences + 1 if failure.reason is Reason.SILENT else 0
         if failure.reason is Reason.BREACH:  # worth a line each: it is no trouble of the line
             log.warning("protection_breached", bus=self.name, meter=errand.meter, why=failure.detail)
         if failure.quality is Quality.LINK_DOWN or self._silences >= _SILENCES:

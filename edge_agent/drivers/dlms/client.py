@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final, TypeVar
 
 from edge_agent.drivers.dlms.association import Association, Credentials
@@ -21,7 +22,7 @@ from edge_agent.drivers.dlms.initiate import READING, Conformance
 from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.reader import Conversation, Limits, Reader
 from edge_agent.drivers.dlms.security import Keys, Protection, SecurityContext
-from edge_agent.drivers.dlms.xdlms import Attribute, Item
+from edge_agent.drivers.dlms.xdlms import INVOKE_IDS, Attribute, Item
 from metering.obis import ObisCode
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class DlmsClient:
     """Our talk with one meter."""
 
     def __init__(self, link: DlmsLink, access: Access) -> None:
+        # One row of numbers over all associations: a late answer to the last one must not fit a question of the next.
+        self._invoke_ids = cycle(range(INVOKE_IDS))
         self.associations_total = 0
         self._link = link
         self._access = access
@@ -137,7 +140,7 @@ class DlmsClient:
         self.associations_total += 1
         limits = Limits(items=self._access.longest_list)
         granted = association.granted.conformance
-        reader = Reader(granted, association.largest_request, association.invoke_ids, limits)
+        reader = Reader(granted, association.largest_request, self._invoke_ids, limits)
         return _Talk(session, association, reader)
 
     async def _caught_up(self, sealing: Sealing) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock, SystemClock
 from metering.codec import Envelope, decode, encode_packed
+from metering.ending import end
 from metering.round import FAILED, Quality, Round, unpack
 
 POWER = frozenset({"active_power"})
@@ -41,10 +42,10 @@ def bus_at(port: int, units: int, clock=None) -> Bus:
 @asynccontextmanager
 async def running(bus: Bus):
     task = asyncio.create_task(bus.run())
-    yield bus
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield bus
+    finally:
+        await end([task])
     await asyncio.sleep(0.01)
 
 
