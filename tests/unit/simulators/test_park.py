@@ -81,6 +81,7 @@ def test_wire_faults_stand_on_the_right_endpoint() -> None:
         ("faults: [{fault: drop, meters: [shop-999]}]", "faults[0].meters", "no meter 'shop-999'"),
         ("festivals: [13-40]", "festivals[0]", "not a date like 06-18"),
         ("trades: {retail: 0}", "trades", "no meters"),
+        ("lines: [{line: dlms_hdlc_tcp, parity: even}]", "lines[0]", "neither parity nor a second stop bit"),
         ("timezone: Mars/Base", "timezone", "not a time zone"),
         ("scenarios: [{meter: shop-101, scenario: magnet}]", "scenarios[0].scenario", "magnet"),
     ],
