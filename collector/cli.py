@@ -33,6 +33,7 @@ from metering.control import encode_control
 from metering.errors import StopAndFix, WattlineError
 from metering.log import set_up_log
 from metering.quantity import QUANTITIES
+from metering.round import Quality
 from metering.settings import ConfigError, Language, language
 
 _CONFIG = typer.Option("--config", "-c", help="The collector's YAML file.")
@@ -129,10 +130,35 @@ def latest(
     configuration = load(config, _language(lang))
     rows = [
         {"meter": one.meter, "gateway": one.gateway, "measured_at": iso(one.measured_at), **one.values}
+        | ({"origin": one.origin} if one.origin else {})
         for one in configuration.queries().latest(meter)
     ]
     shown = ("meter", "measured_at", "active_power", "voltage_l1", "current_l1", "active_energy_import")
-    _show(rows, shown, as_json, configuration)
+    _show(rows, (*shown, *(["origin"] if any("origin" in row for row in rows) else [])), as_json, configuration)
+
+
+@query.command("meter-events")
+def meter_events(
+    meter: Meter = None,
+    config: ConfigPath = _DEFAULT_CONFIG,
+    since: Since = None,
+    until: Until = None,
+    as_json: AsJson = False,
+    lang: Lang = None,
+) -> None:
+    """Entries of meters' own event logs, oldest first, by the clocks of the meters."""
+    configuration = load(config, _language(lang))
+    rows = [
+        {
+            "at": iso(one.at),
+            "meter": one.meter,
+            "gateway": one.gateway,
+            "event": one.event,
+            "quality": "|".join(bit.name or "" for bit in Quality(one.quality)) or None,
+        }
+        for one in configuration.queries().meter_events(*_span(configuration, since, until), meter)
+    ]
+    _show(rows, ("at", "meter", "event", "quality"), as_json, configuration)
 
 
 @query.command("load-curve")

@@ -2,11 +2,11 @@
 
     1  decode and sequence what arrived     duplicate → acknowledge again; hole → ask again;
                                             poison → quarantine, counted, acknowledged
-    2  write the raw rows                   retried for ever; a line refused for ever → quarantine
+    2  write the raw rows and log entries                   retried for ever; a line refused for ever → quarantine
     3  judge them, then the days they end   events, determinants, new state; determinants and events are stored
     4  one transaction                      sequence marks, state of engine and days, outbox, quarantine
     5  acknowledge, relay the outbox
-    6  when it is quiet                     gateways with late readings are judged again from the store
+    6  when it is quiet                     gateways with late readings or entries are judged again from the store
 
 A commit starts as soon as the one before is done: small and quick when it is quiet, large when it is busy. A crash
 anywhere replays from the gateways: rows overwrite themselves, events keep their ids, and what is committed twice is
@@ -27,8 +27,9 @@ from collector.days.day import encode_day
 from collector.days.days import TOUCHES, Days, Judged
 from collector.engine.checkpoint import Checkpoint, Outgoing, Progress, Refused
 from collector.engine.engine import Engine, Outcome
-from collector.engine.frame import Block, blocks_of
+from collector.engine.frame import Block, Frame, blocks_of
 from collector.engine.newest import Newest
+from collector.engine.rows import entries_of, entry_rows
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event, iso
 from collector.feeds.announcements import Announcements
@@ -42,10 +43,11 @@ from collector.rejudging import Rejudged, Rejudging
 from collector.signals import Counters
 from collector.store.store import Rejected, Store
 from collector.store.table import LOAD_BLOCK, Table
-from metering.codec import Envelope, decode_body, epoch_text, read_envelope
+from metering.codec import Content, Envelope, decode_body, epoch_text, read_envelope
 from metering.control import Ack
 from metering.errors import Alarm, BackOff, DecodeError
 from metering.log import log
+from metering.meter_event import MeterEvents
 from metering.round import Gap, Round
 from metering.topics import Topics
 
@@ -70,10 +72,16 @@ class Admitted:
     """What step 1 let through, and whom to answer."""
 
     rounds: list[Round] = field(default_factory=list)
+    logs: list[MeterEvents] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     advanced: dict[tuple[str, int], str] = field(default_factory=dict)  # gateway, epoch → shard
     repeat: dict[tuple[str, int], str] = field(default_factory=dict)  # duplicates: say it again
     missing: dict[tuple[str, int], str] = field(default_factory=dict)  # holes: ask again
+
+    @property
+    def gateways(self) -> list[str]:
+        """Those that something new came from."""
+        return list(dict.fromkeys([one.gateway for one in self.rounds] + [one.gateway for one in self.logs]))
 
 
 class Pipeline:
@@ -109,6 +117,7 @@ class Pipeline:
         self._newest = newest
         self._rejudging = rejudging
         self._late = checkpoint.late()
+        self._late_logs = checkpoint.late_logs()
         self._late_waits = 0
         self._past: dict[str, int | None] = {}  # gateway → instant of the newest state that is kept
         self._store = store
@@ -152,9 +161,11 @@ class Pipeline:
         blocks = blocks_of(engine.fleet, admitted.rounds)
         self._warn_of_shared_names()
         rejected = await self._write([block.table(engine.fleet) for block in blocks], [])
+        if admitted.logs:
+            rejected += await self._insist("store", lambda: self._store.write_log(admitted.logs))
         progress = Progress(refused=admitted.refused)
         self._keep_past(admitted, progress)
-        outcome = self._judge(blocks, progress)
+        outcome = self._judge(blocks, admitted.logs, progress)
         if outcome.tables or outcome.events:
             rejected += await self._write(outcome.tables, outcome.events)
         progress.refused += [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
@@ -195,7 +206,7 @@ class Pipeline:
             self._counters.duplicates += 1
             admitted.repeat[key] = arrival.shard
             return
-        content: Round | Gap | None = None
+        content: Content | None = None
         reason = ""
         try:
             decoded = decode_body(envelope, arrival.payload).content
@@ -219,8 +230,15 @@ class Pipeline:
         if content is None:
             log.warning("poison quarantined", gateway=gateway, seq=envelope.seq, why=reason)
             admitted.refused.append(Refused("message", gateway, reason, arrival.payload))
-        elif isinstance(content, Gap):
+        else:
+            self._take(content, admitted)
+
+    def _take(self, content: Content, admitted: Admitted) -> None:
+        if isinstance(content, Gap):
             self._lose(content)
+        elif isinstance(content, MeterEvents):
+            self._miss(content)
+            admitted.logs.append(content)
         else:
             admitted.rounds.append(content)
 
@@ -238,6 +256,14 @@ class Pipeline:
         self._counters.rounds_lost += gap.last - gap.first + 1
         self._counters.rows_lost += gap.rows
         log.error("rounds lost", gateway=gap.gateway, first=gap.first, last=gap.last, rows=gap.rows, why=gap.reason)
+
+    def _miss(self, content: MeterEvents) -> None:
+        for meter, entries in content.missed.items():
+            self._counters.entries_missed += entries
+            if entries:
+                log.warning(
+                    "entries of a meter's log overwritten unread", gateway=content.gateway, meter=meter, entries=entries
+                )
 
     def _warn_of_shared_names(self) -> None:
         shared = self._engine.fleet.shared
@@ -263,8 +289,8 @@ class Pipeline:
             if last is None or newest - last >= _STATE_EVERY_MS:
                 progress.past.append((gateway, newest, self._engine.snapshot(gateway)))
 
-    def _judge(self, blocks: Sequence[Block], progress: Progress) -> Outcome:
-        """Judge the frames of all blocks wave by wave: each gateway's rounds in their order; then the days."""
+    def _judge(self, blocks: Sequence[Block], logs: Sequence[MeterEvents], progress: Progress) -> Outcome:
+        """Judge all blocks wave by wave, each gateway's rounds in their order; then the logs, and the days."""
         frames = sorted((pair for block in blocks for pair in block.frames()), key=lambda pair: pair[0])
         whole = Outcome()
         for block in blocks:
@@ -274,14 +300,21 @@ class Pipeline:
                 self._newest.take(block.slots, at)  # or what is newer than the last live reading is never judged
         for _, frame in frames:
             _note_late(progress.late, self._newest.take(frame.slots, frame.at))
-            outcome = self._engine.process(frame)
-            whole.events += outcome.events
-            whole.tables += outcome.tables
-            for one in outcome.switched:
-                log.error("check switched off", check=one.check, gateway=one.gateway, why=one.reason)
+            self._process(frame, whole)
+        for frame in entry_rows(self._engine.fleet, entries_of(logs)).frames():
+            self._process(frame, whole)
+        progress.late_logs |= whole.late_entries
         if whole.tables or whole.events:
             self._judge_days(whole, progress)
         return whole
+
+    def _process(self, frame: Frame, whole: Outcome) -> None:
+        outcome = self._engine.process(frame)
+        whole.events += outcome.events
+        whole.tables += outcome.tables
+        _note_late(whole.late_entries, outcome.late_entries)
+        for one in outcome.switched:
+            log.error("check switched off", check=one.check, gateway=one.gateway, why=one.reason)
 
     def _judge_days(self, whole: Outcome, progress: Progress) -> None:
         ended = {
@@ -307,7 +340,7 @@ class Pipeline:
             for gateway, epoch in admitted.advanced
             if (mark := self._sequence.mark(gateway, epoch)) is not None
         ]
-        for gateway in dict.fromkeys(content.gateway for content in admitted.rounds):
+        for gateway in admitted.gateways:
             progress.snapshots[gateway] = self._engine.snapshot(gateway)
             progress.newest[gateway] = self._newest.snapshot(gateway)
         if progress:
@@ -316,6 +349,7 @@ class Pipeline:
             self._committed[gateway, epoch] = mark.seq
         self._past |= {gateway: upto for gateway, upto, _ in progress.past}
         _note_late(self._late, progress.late)
+        _note_late(self._late_logs, progress.late_logs)
 
     async def _announce(self, events: Sequence[Event], tables: Sequence[Table], progress: Progress) -> None:
         """Put what is new into the outbox, and the events into the hash chain."""
@@ -333,11 +367,15 @@ class Pipeline:
     # --- step 6 ---------------------------------------------------------------------------------
 
     async def _judge_late(self) -> None:
-        """Judge gateways with late readings again once nothing waits, or has waited for long."""
-        self._late_waits = self._late_waits + 1 if self._late else 0
-        if not self._late or (len(self._intake) and self._late_waits < _LATE_WAITS_COMMITS):
+        """Judge gateways with late readings or entries again once nothing waits, or has waited for long."""
+        is_late = bool(self._late or self._late_logs)
+        self._late_waits = self._late_waits + 1 if is_late else 0
+        if not is_late or (len(self._intake) and self._late_waits < _LATE_WAITS_COMMITS):
             return
         self._late_waits = 0
+        for gateway, since in list(self._late_logs.items()):
+            await self._judge_log_again(gateway, since)
+            del self._late_logs[gateway]
         for gateway, since in list(self._late.items()):
             until = self._newest.of_gateway(gateway)
             kept = self._checkpoint.past_state(gateway, since) or self._checkpoint.last_past_state(gateway) is None
@@ -348,14 +386,33 @@ class Pipeline:
                 await self._judge_again(gateway, since, until)
             del self._late[gateway]
 
-    async def _judge_again(self, gateway: str, since: int, until: int) -> None:
+    async def _rejudged(self, judge: Callable[[], Rejudged]) -> Rejudged:
         async def attempt() -> Rejudged:
             try:
-                return await asyncio.to_thread(self._rejudging.run, gateway, since, until)
+                return await asyncio.to_thread(judge)
             except CannotStart as error:
                 raise StoreBusy(str(error)) from error
 
-        found = await self._insist("store", attempt)
+        return await self._insist("store", attempt)
+
+    async def _judge_log_again(self, gateway: str, since: int) -> None:
+        found = await self._rejudged(lambda: self._rejudging.run_log(gateway, since))
+        await self._write([], found.events)
+        progress = Progress(
+            snapshots={gateway: self._engine.snapshot(gateway)},
+            open_days={gateway: self._days.snapshot(gateway)},
+            late=found.days.missed,
+            logs_judged_again=[gateway],
+        )
+        await self._announce(found.events, [], progress)
+        await self._insist_on(progress)
+        _note_late(self._late, progress.late)
+        self._relay.wake()
+        self._counters.logs_judged_again += 1
+        log.info("late entries of logs judged", gateway=gateway, since=iso(since), events=len(found.events))
+
+    async def _judge_again(self, gateway: str, since: int, until: int) -> None:
+        found = await self._rejudged(lambda: self._rejudging.run(gateway, since, until))
         tables = list(found.tables)
         if found.days.scores:
             tables.append(self._days.scores_table(found.days.scores))
@@ -424,6 +481,7 @@ class Pipeline:
         counters.commits += 1
         counters.rounds += len(admitted.rounds)
         counters.rows += sum(content.rows for content in admitted.rounds)
+        counters.entries += sum(content.rows for content in admitted.logs)
         counters.poison += sum(one.kind == "message" for one in admitted.refused)
         counters.rejected_lines += rejected
         counters.events += len(outcome.events)

@@ -4,6 +4,12 @@
 
 The outcome is that of readings that came in time: rows overwrite themselves, an event that is found again keeps its
 id, and one that is not found any more is *withdrawn*. Determinants that change are revisions.
+
+The logs of meters have an order of their own (``checks/meter_log.py``). Late readings leave what was found in them as
+it is; late entries are judged with all entries of their gateway that the store holds, and with no reading.
+
+A load profile fills what was not read live. Rows whose meter clock is off by more than the limit are stored and not
+judged: what they would fill stays an estimate, and says so, rather than to stand in the wrong tariff period.
 """
 
 from __future__ import annotations
@@ -14,23 +20,25 @@ from typing import Any, Final
 
 import numpy as np
 
+from collector.checks.meter_log import MeterLog, of_the_log
 from collector.days.days import DAY_KINDS, Days, Judged
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
-from collector.engine.rows import ReadingRows
+from collector.engine.rows import ReadingRows, entry_rows
 from collector.events.event import Event, withdrawn
 from collector.feeds.statement import restated
 from collector.store.store import EnergyDayRow, EnergyMonthRow, Queries, StoredReadings
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
 from collector.tariff.calendar import BLOCK_MS
 from metering.meter_event import MeterEvent
+from metering.round import Quality
 
 _CHUNK_MS: Final = 6 * 3_600_000
 _DAY_MS: Final = 86_400_000
 _LONGEST_MONTH_MS: Final = 32 * _DAY_MS
 _FOREVER_MS: Final = 9_000_000_000_000
-_OF_THE_LOG: Final = frozenset(event.value for event in MeterEvent)  # a store of readings does not hold a meter's log
+_NAMES: Final = {event.value: event for event in MeterEvent}
 
 
 @dataclass(slots=True)
@@ -81,12 +89,38 @@ class Rejudging:
                 outcome.events += one.events
                 outcome.tables += one.tables
                 last = max(last, int(frame.at.max()))
-        self._engine.restore(gateway, engine.snapshot(gateway))
+        of_readings = [name for name in engine.checks if name != MeterLog.name]
+        self._engine.restore(gateway, engine.snapshot(gateway), of_readings)
         for site in self._sites(gateway):
             self._days.reopen(site, upto)
         found.days = self._days.take(outcome)
         found.tables = self._revised(outcome.tables, stated, until)
         found.events = _differences(before, [*outcome.events, *found.days.events])
+        return found
+
+    def run_log(self, gateway: str, since: int) -> Rejudged:
+        """Judge the logs of a gateway's meters anew; what was found before ``since`` (ms) stands as it is.
+
+        Raises:
+            CannotStart: the store does not answer; nothing has changed.
+        """
+        engine, outcome = self._engine.fork(), Outcome()
+        entries = self._queries.meter_events(0, _FOREVER_MS, gateway=gateway)
+        known = [one for one in entries if one.event in _NAMES]
+        before = [
+            body
+            for body in self._queries.events(since, _FOREVER_MS)
+            if body["data"]["gateway"] == gateway and _of_the_log(body)
+        ]
+        rows = entry_rows(
+            engine.fleet, ((one.gateway, one.meter, one.at, _NAMES[one.event], one.quality) for one in known)
+        )
+        for frame in rows.frames():
+            outcome.events += engine.process(frame).events
+        self._engine.restore(gateway, engine.snapshot(gateway), [MeterLog.name])
+        found = Rejudged(since=since)
+        found.events = _differences(before, [one for one in outcome.events if one.at >= since])
+        found.days = self._days.take(Outcome(events=found.events))
         return found
 
     def _stated(self, upto: int) -> tuple[list[EnergyDayRow], list[EnergyMonthRow]]:
@@ -121,7 +155,7 @@ class Rejudging:
         return [
             body
             for body in self._queries.events(upto + 1, _FOREVER_MS)
-            if body["data"]["gateway"] == gateway
+            if (body["data"]["gateway"] == gateway and not _of_the_log(body))
             or (body["data"]["kind"] in DAY_KINDS and body["data"]["site"] in sites)
         ]
 
@@ -137,7 +171,19 @@ def rows_of(fleet: Fleet, gateway: str, stored: StoredReadings) -> ReadingRows:
     columns = dict(stored.values)
     bits = columns.pop("quality", None)
     quality = np.zeros(len(stored), np.uint32) if bits is None else np.nan_to_num(bits).astype(np.uint32)
-    return ReadingRows(slots[stored.meter], stored.at.astype(np.float64), quality, columns)
+    doubtful = stored.profiled & ((quality & np.uint32(Quality.METER_CLOCK_OFF)) != 0)
+    kept = np.flatnonzero(~doubtful)
+    return ReadingRows(
+        slots[stored.meter[kept]],
+        stored.at[kept].astype(np.float64),
+        quality[kept],
+        {name: values[kept] for name, values in columns.items()},
+        profiled=stored.profiled[kept],
+    )
+
+
+def _of_the_log(body: dict[str, Any]) -> bool:
+    return of_the_log(body["data"]["kind"], body["data"]["part"])
 
 
 def _differences(before: Sequence[dict[str, Any]], after: Sequence[Event]) -> list[Event]:
@@ -149,9 +195,6 @@ def _differences(before: Sequence[dict[str, Any]], after: Sequence[Event]) -> li
     gone = [
         body
         for name, body in known.items()
-        if name not in found
-        and body["data"]["lifecycle"] == "opened"
-        and body["data"]["condition"] not in back
-        and body["data"]["kind"] not in _OF_THE_LOG
+        if name not in found and body["data"]["lifecycle"] == "opened" and body["data"]["condition"] not in back
     ]
     return changed + [withdrawn(body) for body in gone]

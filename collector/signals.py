@@ -18,8 +18,11 @@ class Counters:
     rejected_lines: int = 0
     rounds_lost: int = 0
     rows_lost: int = 0
+    entries: int = 0  # of meters' own logs
+    entries_missed: int = 0  # that meters had overwritten unread
     events: int = 0
     judged_again: int = 0  # gateways with late readings
+    logs_judged_again: int = 0  # gateways with late entries of logs
     store_retries: int = 0
     connections: int = 0
 

@@ -1,4 +1,4 @@
-"""Rounds and gaps ↔ bytes. WIRE.md is the contract; this file is its implementation.
+"""Rounds, gaps and meter events ↔ bytes. WIRE.md is the contract; this file and ``body_rules`` implement it.
 
 A message is a 21-byte envelope and a body. The first byte says which format follows:
 
@@ -22,26 +22,21 @@ from typing import Final
 import msgspec
 import zstandard
 
+from metering.body_rules import check_gap, check_meter_events, check_round, meter_event
 from metering.errors import DecodeError
-from metering.quantity import QUANTITIES
-from metering.round import LARGEST, NULL, Column, Gap, Origin, Round, pack, unpack
-from metering.topics import IDENTIFIER
+from metering.meter_event import MeterEvents
+from metering.round import Column, Gap, Origin, Round, pack, unpack
+
+Content = Round | Gap | MeterEvents
+"""What a message can hold."""
 
 PACKED: Final = 0x01
 PLAIN: Final = ord("{")
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-MAX_ROWS: Final = 10_000
-MAX_COLUMNS: Final = 64
-MAX_DECIMALS: Final = 9
-
-EARLIEST_MS: Final = 10**12  # 2001-09-09: thirteen digits, and earlier than any meter of ours
-LATEST_MS: Final = 10**13 - 1  # 2286-11-20
 
 _ENVELOPE: Final = struct.Struct("<BQQI")
-_PERIOD_LIMIT_MS: Final = 86_400_000
-_GAP_REASONS: Final = ("evicted", "corrupt")
 _ZSTD_LEVEL: Final = 3
 _REMEMBERED_BYTES: Final = 32 * 1024  # longer lists of names are not worth a place in memory
 
@@ -65,7 +60,7 @@ class Message:
     """One decoded message."""
 
     envelope: Envelope
-    content: Round | Gap
+    content: Content
 
 
 def epoch_text(epoch: int) -> str:
@@ -93,6 +88,15 @@ class _Gap(msgspec.Struct, tag_field="kind", tag="gap"):
     first: int
     rows: int
     reason: str
+
+
+class _MeterEvents(msgspec.Struct, tag_field="kind", tag="meter_events"):
+    gateway: str
+    meters: tuple[str, ...]
+    at: bytes
+    quality: bytes
+    events: tuple[str, ...]
+    missed: dict[str, int]
 
 
 class _PlainColumn(msgspec.Struct):
@@ -128,6 +132,18 @@ class _PlainGap(msgspec.Struct, tag_field="kind", tag="gap"):
     reason: str
 
 
+class _PlainMeterEvents(msgspec.Struct, tag_field="kind", tag="meter_events"):
+    epoch: str
+    seq: int
+    held: int
+    gateway: str
+    meters: tuple[str, ...]
+    at: tuple[int, ...]
+    quality: tuple[int, ...]
+    events: tuple[str, ...]
+    missed: dict[str, int]
+
+
 class _PlainEnvelope(msgspec.Struct):
     epoch: str
     seq: int
@@ -135,14 +151,14 @@ class _PlainEnvelope(msgspec.Struct):
 
 
 _pack_body = msgspec.msgpack.Encoder().encode
-_unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap).decode
+_unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap | _MeterEvents).decode
 _read_meters = msgspec.msgpack.Decoder(tuple[str, ...]).decode
-_read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap).decode
+_read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap | _PlainMeterEvents).decode
 _read_plain_envelope = msgspec.json.Decoder(_PlainEnvelope).decode
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
-def encode_body(content: Round | Gap) -> bytes:
+def encode_body(content: Content) -> bytes:
     """The compressed body of a packed message: what the spool keeps."""
     # A compressor of its own: rounds of two groups are kept by two threads, and one compressor mixes them up.
     return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress(_pack_body(_body(content)))
@@ -159,6 +175,11 @@ def encode_plain(message: Message) -> bytes:
     head = (epoch_text(envelope.epoch), envelope.seq, envelope.held)
     if isinstance(content, Gap):
         return msgspec.json.encode(_PlainGap(*head, content.gateway, content.first, content.rows, content.reason))
+    if isinstance(content, MeterEvents):
+        at, quality = tuple(unpack(content.at, "q")), tuple(unpack(content.quality, "I"))
+        return msgspec.json.encode(
+            _PlainMeterEvents(*head, content.gateway, content.meters, at, quality, content.events, content.missed)
+        )
     kind = _PlainLive if content.origin is Origin.LIVE else _PlainBackfill
     rows = content.rows
     return msgspec.json.encode(
@@ -198,7 +219,7 @@ def read_envelope(message: bytes) -> Envelope:
 
 
 def decode(message: bytes) -> Message:
-    """One message → envelope and round or gap, every rule of WIRE.md checked.
+    """One message → envelope and content, every rule of WIRE.md checked.
 
     Raises:
         DecodeError: a rule is broken; the text says which.
@@ -220,15 +241,21 @@ def decode_body(envelope: Envelope, message: bytes) -> Message:
     except (ValueError, OverflowError) as error:  # from packing integers that do not fit
         raise DecodeError(str(error)) from error
     if isinstance(content, Gap):
-        _check_gap(envelope, content)
+        check_gap(content, envelope.oldest)
+    elif isinstance(content, MeterEvents):
+        check_meter_events(content)
     else:
-        _check_round(content)
+        check_round(content)
     return Message(envelope, content)
 
 
-def _body(content: Round | Gap) -> _Live | _Gap:
+def _body(content: Content) -> _Live | _Gap | _MeterEvents:
     if isinstance(content, Gap):
         return _Gap(content.gateway, content.first, content.rows, content.reason)
+    if isinstance(content, MeterEvents):
+        return _MeterEvents(
+            content.gateway, content.meters, content.at, content.quality, content.events, content.missed
+        )
     kind = _Live if content.origin is Origin.LIVE else _Backfill
     return kind(
         content.gateway,
@@ -242,7 +269,7 @@ def _body(content: Round | Gap) -> _Live | _Gap:
     )
 
 
-def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
+def _packed_content(envelope: Envelope, message: bytes) -> Content:
     compressed = memoryview(message)[_ENVELOPE.size :]
     size = zstandard.frame_content_size(compressed)
     if not 0 <= size <= MAX_BODY_BYTES:
@@ -250,6 +277,9 @@ def _packed_content(envelope: Envelope, message: bytes) -> Round | Gap:
     body = _unpack_body(_decompress(compressed, max_output_size=MAX_BODY_BYTES, allow_extra_data=False))
     if isinstance(body, _Gap):
         return Gap(body.gateway, body.first, envelope.seq, body.rows, body.reason)
+    if isinstance(body, _MeterEvents):
+        events = tuple([meter_event(name) for name in body.events])
+        return MeterEvents(body.gateway, body.meters, body.at, body.quality, events, body.missed)
     meters = bytes(body.meters)
     names = _meters(meters) if len(meters) <= _REMEMBERED_BYTES else _read_meters(meters)
     return Round(
@@ -271,10 +301,14 @@ def _meters(packed: bytes) -> tuple[str, ...]:
     return _read_meters(packed)
 
 
-def _plain_content(message: bytes) -> Round | Gap:
+def _plain_content(message: bytes) -> Content:
     plain = _read_plain(message)
     if isinstance(plain, _PlainGap):
         return Gap(plain.gateway, plain.first, plain.seq, plain.rows, plain.reason)
+    if isinstance(plain, _PlainMeterEvents):
+        at, quality = pack(plain.at, "q"), pack(plain.quality, "I")
+        events = tuple([meter_event(name) for name in plain.events])
+        return MeterEvents(plain.gateway, plain.meters, at, quality, events, plain.missed)
     if any(len(column.values) != len(plain.meters) for column in plain.columns.values()):
         raise DecodeError("a column does not have one value a row")
     return Round(
@@ -305,65 +339,3 @@ def _checked_envelope(epoch: int, seq: int, held: int) -> Envelope:
     if not (0 < seq < 2**63 and 0 <= held < min(seq, 2**32)):
         raise DecodeError(f"seq {seq} with {held} held before it: numbers start at 1")
     return Envelope(epoch, seq, held)
-
-
-def _check_gap(envelope: Envelope, gap: Gap) -> None:
-    if not IDENTIFIER.fullmatch(gap.gateway):
-        raise DecodeError(f"{gap.gateway[:80]!r} is not an identifier")
-    if not (0 < gap.first <= gap.last and envelope.oldest <= gap.first and 0 <= gap.rows < 2**63):
-        raise DecodeError(f"a gap of {gap.rows} rows from {gap.first} to {gap.last}")
-    if gap.reason not in _GAP_REASONS:
-        raise DecodeError(f"gap reason {gap.reason[:80]!r}; known: {', '.join(_GAP_REASONS)}")
-
-
-@lru_cache(maxsize=1024)
-def _checked_meters(meters: tuple[str, ...]) -> bool:
-    """Whether no meter is named twice. Gateways send the same tuple for months: check it once.
-
-    Raises:
-        DecodeError: there are no rows, too many, or a name is no identifier.
-    """
-    if not 0 < len(meters) <= MAX_ROWS:
-        raise DecodeError(f"a round of {len(meters)} rows; 1 to {MAX_ROWS} are allowed")
-    for meter in set(meters):
-        if not IDENTIFIER.fullmatch(meter):
-            raise DecodeError(f"{meter[:80]!r} is not an identifier")
-    return len(set(meters)) == len(meters)
-
-
-@lru_cache(maxsize=4096)
-def _check_names(gateway: str, group: str, quantities: tuple[str, ...]) -> None:
-    for name in (gateway, group):
-        if not IDENTIFIER.fullmatch(name):
-            raise DecodeError(f"{name[:80]!r} is not an identifier")
-    if not 0 < len(quantities) <= MAX_COLUMNS:
-        raise DecodeError(f"{len(quantities)} columns; 1 to {MAX_COLUMNS} are allowed")
-    if len(set(quantities)) != len(quantities):
-        raise DecodeError("a quantity stands in two columns")
-    for name in quantities:
-        if name not in QUANTITIES:
-            raise DecodeError(f"unknown quantity {name[:80]!r}: is the gateway newer than the collector?")
-
-
-def _check_round(content: Round) -> None:
-    distinct = _checked_meters(content.meters)
-    _check_names(content.gateway, content.group, tuple(c.quantity for c in content.columns))
-    if content.origin is Origin.LIVE and not distinct:
-        raise DecodeError("a live round names a meter twice")
-    rows = content.rows
-    if not 0 < content.period_ms <= _PERIOD_LIMIT_MS:
-        raise DecodeError(f"a period of {content.period_ms} ms; 1 ms to one day are allowed")
-    if len(content.measured_at) != rows * 8 or len(content.quality) != rows * 4:
-        raise DecodeError("measured_at and quality need one entry a row")
-    times = unpack(content.measured_at, "q")
-    if not (min(times) >= EARLIEST_MS and max(times) <= LATEST_MS and EARLIEST_MS <= content.scheduled_at <= LATEST_MS):
-        raise DecodeError("a time before 2001 or after 2286")
-    for column in content.columns:
-        if not 0 <= column.decimals <= MAX_DECIMALS:
-            raise DecodeError(f"{column.quantity} with {column.decimals} decimals; 0 to {MAX_DECIMALS} are allowed")
-        if len(column.data) == rows * 4:
-            continue
-        if len(column.data) != rows * 8:
-            raise DecodeError(f"{column.quantity} has {len(column.data)} bytes for {rows} rows")
-        if any(value != NULL[8] and abs(value) > LARGEST for value in unpack(column.data, "q")):
-            raise DecodeError(f"{column.quantity} holds a value beyond {LARGEST}")

@@ -21,6 +21,7 @@ from typing import Any, Final
 from metering.clock import SimulatedClock
 from metering.codec import decode
 from metering.control import Ack, CollectorStatus, decode_control
+from metering.ending import end
 from metering.errors import DecodeError, StopAndFix
 from metering.round import Round
 from metering.settings import Language
@@ -128,9 +129,7 @@ class Demonstration:
                 await self._drain()
                 outcome = await self._settle()
             finally:
-                ear.cancel()
-                with suppress(asyncio.CancelledError):
-                    await ear
+                await end([ear])
         return outcome
 
     def _wanted(self) -> list[str]:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import reduce
+from itertools import zip_longest
+from operator import and_
 from typing import Final
 
 from simulators import meter_image as shown
@@ -120,14 +123,22 @@ class Dlt645Endpoint:
 
     def answer(self, frame: Dlt645Frame, now_ms: int) -> Delivery:
         """One whole request → what reaches the master; to a broadcast nobody answers."""
-        unit = frame.unit
-        if unit == ANYBODY and len(self.meters) == 1:
-            unit = next(iter(self.meters))
-        meter = self.meters.get(unit)
-        if meter is None or unit == _BROADCAST or frame.pdu[0] & _FROM_METER:
-            return Delivery()
-        mine = frame.from_unit(unit)
-        return self.wire.deliver(_answered(mine, meter, now_ms), now_ms)
+        units = [frame.unit]
+        if frame.unit == ANYBODY:
+            units = [unit for unit in self.meters if f"{unit:012d}".endswith(frame.ends)]
+        spoken = [
+            self.wire.deliver(_answered(frame.from_unit(unit), self.meters[unit], now_ms), now_ms)
+            for unit in units
+            if unit in self.meters and unit != _BROADCAST and not frame.pdu[0] & _FROM_METER
+        ]
+        return spoken[0] if len(spoken) == 1 else _collided(spoken)
+
+
+def _collided(spoken: Sequence[Delivery]) -> Delivery:
+    """What the master hears of several at once: a line is at zero as soon as one of them pulls it there."""
+    octets = zip_longest(*(one.data for one in spoken), fillvalue=0xFF)
+    data = bytes(reduce(and_, together) for together in octets)
+    return Delivery(data, max((one.delay_s for one in spoken), default=0.0), any(one.close for one in spoken))
 
 
 def _answered(frame: Dlt645Frame, meter: Dlt645Meter, now_ms: int) -> Dlt645Frame:

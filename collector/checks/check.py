@@ -71,6 +71,7 @@ class Step:
     findings: tuple[Finding, ...] = ()
     measured: tuple[Measured, ...] = ()
     derived: Mapping[str, Floats] = field(default_factory=dict)  # columns that later checks of the frame may use
+    late: tuple[int, ...] = ()  # rows with entries of a log that are not newer than those judged before
 
 
 class Check(Protocol):

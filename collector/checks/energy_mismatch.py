@@ -12,6 +12,8 @@ four standard errors of the integral, which the jumps themselves show (half the 
 cycling oven, read every quarter of an hour, is not accused of what sampling does.  [OURS]  And what stays below the
 starting current all day (half a per cent of base power) may be shown and not counted.
 
+A row of a load profile that has the register alone counts in neither sum: the power of that time is not known.
+
 The register's own step, the smallest rise it was seen to make, is allowed for, too.
 
 Later checks find what the power made at least since the row before, by the lower of both powers, as ``least_kwh``, and
@@ -33,6 +35,7 @@ from collector.engine.latch import FIELDS as LATCH
 from collector.engine.latch import latch
 from collector.engine.state import zero_where_unknown
 from collector.store.table import Mask
+from metering.round import Origin
 from metering.settings import Settings
 
 _BUCKET_MS: Final = 6 * 3_600_000.0
@@ -133,8 +136,11 @@ class EnergyMismatch:
         counted = np.zeros(len(frame), np.bool_)
         if kwh is not None:
             since = frame.at - frame.columns["import_since"]
-            counted = since <= _longest(state[4])
-            _learn(state[4], since, since > 0)
+            counted, rhythm = since <= _longest(state[4]), since > 0
+            if frame.origin is Origin.BACKFILL:
+                counted &= both
+                rhythm &= both
+            _learn(state[4], since, rhythm)
             np.copyto(state[5], np.fmin(state[5], kwh), where=kwh > _LEAST_STEP_KWH)
             counted &= ~both | power_even
             np.add(sums[0, 2], kwh, out=sums[0, 2], where=counted)

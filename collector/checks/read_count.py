@@ -20,9 +20,9 @@ class ReadCount:
     name = "read_count"
     fields = ("last_at", "rows", "failures")
 
-    def concerns(self, frame: Frame) -> bool:  # noqa: ARG002
-        """Every frame."""
-        return True
+    def concerns(self, frame: Frame) -> bool:
+        """Every frame of readings."""
+        return frame.reads
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:  # noqa: ARG002 - no rating is needed
         """Count the newer rows."""

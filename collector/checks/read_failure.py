@@ -1,7 +1,8 @@
 """read_failure 抄表失败 (310F): a meter was asked in three rounds and gave nothing; one good read ends it [FW].
 
 Where the line or the endpoint was down it is no matter of the meter: such rows count neither way. A meter that the
-gateway leaves alone after repeated failures counts as failing, because that is why.
+gateway leaves alone after repeated failures counts as failing, because that is why. A row that was read later from the
+meter's load profile says nothing about whether the meter answered then.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collector.checks.sight import Sight
 from collector.engine.book import Pages
 from collector.engine.frame import Frame, failed
 from collector.store.table import Mask, Rows
-from metering.round import Quality
+from metering.round import Origin, Quality
 from metering.settings import Duration
 
 KIND: Final = "read_failure"
@@ -39,8 +40,8 @@ class ReadFailure(EveryRowRules):
         super().__init__((Rule(KIND, "look", settings, WHOLE, ("bus_fault",), clear_readings=1),))
 
     def concerns(self, frame: Frame) -> bool:
-        """Every frame whose rows are in order."""
-        return "row_elapsed_ms" in frame.columns
+        """Every live frame whose rows are in order."""
+        return "row_elapsed_ms" in frame.columns and frame.origin is Origin.LIVE
 
     def screen(self, sight: Sight, pages: Pages) -> Mask:
         """Rows that failed."""

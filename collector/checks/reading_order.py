@@ -34,8 +34,8 @@ class ReadingOrder:
     fields = ("electrical_at", "row_at")
 
     def concerns(self, frame: Frame) -> bool:
-        """Every frame."""
-        return len(frame) > 0
+        """Every frame of readings."""
+        return len(frame) > 0 and frame.reads
 
     def step(self, frame: Frame, fleet: Fleet, state: Floats) -> Step:  # noqa: ARG002 - no rating is needed
         """Derive both times."""

@@ -6,6 +6,11 @@ zero or garbage is thus skipped without a spike and without a lost kWh. Two thin
 passed its highest number (rollover) counts on over it once a second reading confirms the low level, and an exchange
 that the registry announces needs no second reading. What the gateway doubted (``REGISTER_DOUBTED``) is not read at all.
 
+A load profile is stamped by the meter's clock, live readings by the gateway's. Where one follows the other the two may
+stand in the wrong order, and a register that counts seems to fall a little, or to rise too fast. Within five minutes
+of the seam, and by no more than the meter can carry in them, that is no fall and no jump: the level stays until the
+later readings have reached it, so that no kWh is counted twice, and other rules take the row for unread.
+
 Later checks of the frame find three columns a register, NaN where there is no difference: the energy, the time of the
 earlier reading (ms), and whether the two lie further apart than a few usual intervals (1.0: a gap).
 """
@@ -23,7 +28,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.frame import Frame
 from collector.registry.registry import milliseconds
 from collector.store.table import Mask
-from metering.round import REGISTER_DOUBTED
+from metering.round import REGISTER_DOUBTED, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,17 @@ JUMP: Final = "import_jump_kwh"
 
 _MARGIN: Final = 1.2  # of the rating: meters carry short overloads  [OURS]
 _RESOLUTION_KWH: Final = 0.02  # two steps of a register with 0.01 kWh  [OURS]
+_CLOCK_MS: Final = 300_000.0  # a meter's clock that is off by no more is not wrong  [FW, 3105]
 _MS_PER_HOUR: Final = 3_600_000.0
 _FEWEST_DIGITS: Final = 4  # registers that wrap earlier are not in use
 
 
 class RegisterDifference:
-    """Differences of one register."""
+    """Differences of one register.
+
+    The level in force is ``last``; ``suspect`` is one that waits for its second reading. Where a load profile and live
+    readings meet there is no suspect, and ``suspect_at`` says when the level was read.
+    """
 
     fields = ("last_at", "last", "suspect_at", "suspect", *USUAL)
 
@@ -75,15 +85,26 @@ class RegisterDifference:
         difference = reading - last
         carries_kw = _carries_kw(fleet, frame)
         bad = usable & ~first & _unbelievable(difference, elapsed, carries_kw)
+        profiled = frame.origin is Origin.BACKFILL
+        stamp: Floats = at if profiled else np.full(len(frame), np.nan)
+        held: Mask | None = None
         jumped: Floats | None = None
         if not bad.any():  # as nearly always
             good = usable & ~first
             unknown = np.full(len(frame), np.nan)
-            register = np.stack([at, reading, unknown, unknown])
+            register = np.stack([at, reading, stamp, unknown])
             if not usable.all():
                 register = np.where(usable, register, state[:4])
         else:
-            confirmed = bad & ~np.isnan(suspect_at) & ~_unbelievable(reading - suspect, at - suspect_at, carries_kw)
+            read_at = np.where(np.isnan(suspect), suspect_at, np.nan)
+            if profiled:
+                read_at = np.where(np.isnan(read_at), last_at, read_at)
+            held, moved = _out_of_order(bad & (at - read_at <= _CLOCK_MS), difference, elapsed, carries_kw)
+            bad &= ~(held | moved)
+            stamp = np.where(held, read_at, stamp)
+            difference = np.where(held, 0.0, difference)
+            level = np.where(held, last, reading)
+            confirmed = bad & ~np.isnan(suspect) & ~_unbelievable(reading - suspect, at - suspect_at, carries_kw)
             wrapped = _over_the_top(difference, last)
             rolled = confirmed & (difference < 0) & ~_unbelievable(wrapped, elapsed, carries_kw) & ~np.isnan(carries_kw)
             difference = np.where(rolled, wrapped, difference)
@@ -96,8 +117,8 @@ class RegisterDifference:
             register = np.stack(
                 [
                     np.where(taken, at, last_at),
-                    np.where(taken, reading, last),
-                    np.where(taken, np.nan, np.where(doubted, at, suspect_at)),
+                    np.where(taken, level, last),
+                    np.where(taken, stamp, np.where(doubted, at, suspect_at)),
                     np.where(taken, np.nan, np.where(doubted, reading, suspect)),
                 ]
             )
@@ -109,6 +130,8 @@ class RegisterDifference:
             names.since: last_at if every else np.where(good, last_at, np.nan),
             names.gap: gap if every else np.where(good, gap, np.nan),
         }
+        if held is not None and held.any():
+            derived[names.quantity] = np.where(held, np.nan, reading)
         if jumped is not None and names is IMPORT:
             derived[JUMP] = jumped
         return Step(np.concatenate([register, learn(elapsed, state[4:], good)]), derived=derived)
@@ -125,6 +148,13 @@ def _carries_kw(fleet: Fleet, frame: Frame) -> Floats:
 def _unbelievable(difference: Floats, elapsed_ms: Floats, carries_kw: Floats) -> Mask:
     bound = carries_kw * elapsed_ms / _MS_PER_HOUR + _RESOLUTION_KWH
     return (difference < 0) | (difference > bound)
+
+
+def _out_of_order(seam: Mask, difference: Floats, elapsed_ms: Floats, carries_kw: Floats) -> tuple[Mask, Mask]:
+    """Falls, and rises, that two clocks explain: of readings at a seam, by what the meter can carry meanwhile."""
+    fell = seam & (difference < 0) & ~_unbelievable(-difference, np.full(len(seam), _CLOCK_MS), carries_kw)
+    rose = seam & (difference > 0) & ~_unbelievable(difference, elapsed_ms + _CLOCK_MS, carries_kw)
+    return fell, rose
 
 
 def _over_the_top(difference: Floats, last: Floats) -> Floats:

@@ -134,6 +134,10 @@ class Book:
             self._over[site] = day.end
             yield self._site_day(site, day)
 
+    def is_over(self, site: str, at_ms: int) -> bool:
+        """Whether the day of an instant has left the book."""
+        return at_ms < self._over.get(site, 0) * BLOCK_MS
+
     def snapshot(self, gateway: str) -> bytes:
         """What one gateway's meters have of the days under way."""
         series, saved = self._fleet.series, []

@@ -64,7 +64,7 @@ class Judged:
     events: list[Event] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     closed: list[tuple[str, ClosedDay]] = field(default_factory=list)  # site, day
-    missed: dict[str, int] = field(default_factory=dict)  # gateway → ms: it has measured blocks of a day that is over
+    missed: dict[str, int] = field(default_factory=dict)  # gateway → ms: what it says of a day that is over
     festivals: list[tuple[str, FestivalDay]] = field(default_factory=list)  # site, what a festival brought
     forecasts: list[Table] = field(default_factory=list)
 
@@ -138,9 +138,11 @@ class Days:
     def take(self, outcome: Outcome) -> Judged:
         """Take what the engine measured; judge the days that are over."""
         judged = Judged()
-        self._touch(outcome.events)
+        missed = self._touch(outcome.events)
         sites = {site for table in outcome.tables for site in self.book.add(table)}
         judged.missed = self.book.missed()
+        for gateway, at in missed.items():
+            judged.missed[gateway] = min(judged.missed.get(gateway, at), at)
         for site in sorted(sites | self._reopened):
             self._close(site, self.book.over(site), judged)
         self._reopened.clear()
@@ -194,10 +196,21 @@ class Days:
             SUSPICION, self._fleet.series, slots, at, (scaled("score", 4, np.array([s.score for s in scores])),)
         )
 
-    def _touch(self, events: Iterable[Event]) -> None:
+    def _touch(self, events: Iterable[Event]) -> dict[str, int]:
+        """Note which meters were touched; return the gateways of those that were on a day that is over."""
+        missed: dict[str, int] = {}
         for event in events:
-            if event.kind in TOUCHES and event.lifecycle == "opened" and event.site is not None:
+            if event.kind not in TOUCHES or event.site is None:
+                continue
+            if event.lifecycle == "withdrawn":
+                known = self._touched.get(event.site, {}).get(event.series.meter, [])
+                known[:] = [at for at in known if at != event.started_at]
+            elif event.lifecycle == "opened":
                 self._note_touch(event.site, event.series.meter, [event.at])
+                if self.book.is_over(event.site, event.at):
+                    gateway = event.series.gateway
+                    missed[gateway] = min(missed.get(gateway, event.at), event.at)
+        return missed
 
     def _note_touch(self, site: str, meter: str, instants: Iterable[int]) -> None:
         known = self._touched.setdefault(site, {})

@@ -45,6 +45,7 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS festival_day (site TEXT NOT NULL, day TEXT NOT NULL, body BLOB NOT NULL,"
     " UNIQUE (site, day))",
     "CREATE TABLE IF NOT EXISTS late (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS late_log (gateway TEXT NOT NULL UNIQUE, since INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS approval (meter TEXT NOT NULL UNIQUE, body BLOB NOT NULL)",
     *CHAIN_SCHEMA,
 )
@@ -98,6 +99,8 @@ class Progress:
     festivals: list[tuple[str, str, bytes]] = field(default_factory=list)  # site, day, what the festival brought
     late: dict[str, int] = field(default_factory=dict)  # gateway → since when it has to be judged again
     judged_again: dict[str, int] = field(default_factory=dict)  # gateway → since when it was
+    late_logs: dict[str, int] = field(default_factory=dict)  # gateway → since when its meters' logs have to be
+    logs_judged_again: list[str] = field(default_factory=list)  # gateways whose logs were
     outgoing: list[Outgoing] = field(default_factory=list)
     chained: list[tuple[str, str]] = field(default_factory=list)  # events for the hash chain: id, body
     refused: list[Refused] = field(default_factory=list)
@@ -198,10 +201,13 @@ class Checkpoint:
                 " (SELECT upto FROM past_state WHERE gateway = ? ORDER BY upto DESC LIMIT ?)",
                 (gateway, gateway, PAST_STATES),
             )
-        db.executemany(
-            "INSERT INTO late VALUES (?, ?) ON CONFLICT (gateway) DO UPDATE SET since = min(since, excluded.since)",
-            progress.late.items(),
-        )
+        db.executemany("DELETE FROM late_log WHERE gateway = ?", ((one,) for one in progress.logs_judged_again))
+        for table, late in (("late", progress.late), ("late_log", progress.late_logs)):
+            db.executemany(
+                f"INSERT INTO {table} VALUES (?, ?)"  # noqa: S608 - one of these two
+                " ON CONFLICT (gateway) DO UPDATE SET since = min(since, excluded.since)",
+                late.items(),
+            )
         for table, days, most in (
             ("closed_day", progress.closed_days, _CLOSED_DAYS),
             ("festival_day", progress.festivals, _FESTIVAL_DAYS),
@@ -233,6 +239,10 @@ class Checkpoint:
     def late(self) -> dict[str, int]:
         """Gateways that have to be judged again, and since when."""
         return dict(self._db.execute("SELECT gateway, since FROM late").fetchall())
+
+    def late_logs(self) -> dict[str, int]:
+        """Gateways whose meters' logs have to be judged again, and since when."""
+        return dict(self._db.execute("SELECT gateway, since FROM late_log").fetchall())
 
     def past_state(self, gateway: str, before: int) -> tuple[int, bytes] | None:
         """The last kept state of a gateway whose last reading is older than ``before``: its instant, the state."""

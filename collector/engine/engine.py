@@ -10,7 +10,7 @@ State is a cache: ``snapshot`` and ``restore`` are bytes, and losing them costs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -42,6 +42,7 @@ class Outcome:
     events: list[Event] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     switched: list[Switched] = field(default_factory=list)
+    late_entries: dict[str, int] = field(default_factory=dict)  # gateway → oldest entry of a log that came late, ms
 
 
 class _Snapshot(msgspec.Struct, frozen=True):
@@ -94,6 +95,11 @@ class Engine:
                 _derive(frame, rows, step)
         return outcome
 
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of all checks, in their order."""
+        return tuple(self._state)
+
     def fork(self) -> Engine:
         """The same checks over the same meters, without any state: to judge again what was judged."""
         return Engine(self.fleet, self._checks, self._configuration, self._version)
@@ -105,8 +111,13 @@ class Engine:
         off = tuple(sorted(self._off.get(gateway, ())))
         return _encode(_Snapshot(self._version, self.fleet.meters_of(gateway), states, off))
 
-    def restore(self, gateway: str, snapshot: bytes) -> tuple[str, ...]:
+    def restore(self, gateway: str, snapshot: bytes, of: Collection[str] | None = None) -> tuple[str, ...]:
         """Take up a snapshot; return the checks that start anew because their state has changed its form.
+
+        Args:
+            gateway: whose meters.
+            snapshot: as ``snapshot`` gave it.
+            of: the checks whose state is taken up, all others keep theirs; ``None``: all checks.
 
         Raises:
             ValueError: the bytes are not a snapshot.
@@ -116,6 +127,8 @@ class Engine:
             anew = []
             slots = self.fleet.slots(gateway, saved.meters) if saved.meters else np.empty(0, np.intp)
             for name, state in self._state.items():
+                if of is not None and name not in of:
+                    continue
                 form, data = saved.checks.get(name, ((), b""))
                 if form != state.form:
                     anew.append(name)
@@ -124,7 +137,8 @@ class Engine:
         except msgspec.MsgspecError as error:
             raise ValueError(f"not a snapshot: {error}") from error
         if saved.version == self._version and saved.off:
-            self._off[gateway] = set(saved.off)
+            kept = set() if of is None else self._off.get(gateway, set()) - set(of)
+            self._off[gateway] = kept | (set(saved.off) if of is None else set(saved.off) & set(of))
         return tuple(anew)
 
     def _step(self, check: Check | SparseCheck, frame: Frame) -> Step:
@@ -141,6 +155,9 @@ class Engine:
         self._state[check.name].scatter(frame.chosen, step.state)  # type: ignore[arg-type]
         outcome.events += events
         outcome.tables += tables
+        for row in step.late:
+            gateway, at = self.fleet.series[int(frame.slots[row])].gateway, int(frame.at[row])
+            outcome.late_entries[gateway] = min(outcome.late_entries.get(gateway, at), at)
 
     def _table(self, measured: Measured) -> Table:
         columns = tuple(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from collector.engine.fleet import Fleet, Floats
 from collector.engine.state import Chosen, chosen
-from collector.store.table import READING, Ints, Mask, Rows, Scaled, Table
+from collector.store.table import LOAD_PROFILE, READING, Ints, Mask, Rows, Scaled, Table
 from metering.meter_event import MeterEvent
 from metering.round import FAILED, NULL, Origin, Round
 
@@ -40,6 +40,7 @@ class Frame:
     period_ms: int
     columns: dict[str, Floats] = field(repr=False)  # in the unit of the quantity, NaN = no value
     meter_events: Mapping[int, tuple[MeterEvent, ...]] = field(default_factory=dict)  # row → what its log says
+    origin: Origin = Origin.LIVE
     chosen: Chosen = field(init=False, repr=False)  # the slots as state matrices like them best
     _phases: dict[str, Floats | None] = field(default_factory=dict, init=False, repr=False)
     shared: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # what several checks compute once
@@ -49,6 +50,11 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    @property
+    def reads(self) -> bool:
+        """Whether meters were read; a frame with entries of their logs and without a column is of the logs alone."""
+        return bool(self.columns) or not self.meter_events
 
     def values(self, quantity: str) -> Floats | None:
         """One value a row, or ``None`` if the rounds do not carry the quantity."""
@@ -70,7 +76,7 @@ class Frame:
         columns = {name: values[rows] for name, values in self.columns.items()}
         place = {row: n for n, row in enumerate(np.flatnonzero(rows).tolist())} if self.meter_events else {}
         events = {place[row]: said for row, said in self.meter_events.items() if row in place}
-        return Frame(self.slots[rows], self.at[rows], self.quality[rows], self.period_ms, columns, events)
+        return Frame(self.slots[rows], self.at[rows], self.quality[rows], self.period_ms, columns, events, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,16 @@ class Block:
     quality: Bits
     period_ms: int
     columns: tuple[Scaled, ...]
-    waves: dict[int, slice]  # empty for a backfill: it is stored, not judged
+    waves: dict[int, slice]  # empty for a backfill: it is stored, and judged from the store
+    origin: Origin = Origin.LIVE
 
     def table(self, fleet: Fleet) -> Table:
         """The rows as they are stored: every quantity, and the quality bits where one is set."""
         columns = self.columns
         if self.quality.any():
             columns = (*columns, Scaled("quality", 0, self.quality.astype(np.int64), self.quality != 0))
-        return Table(READING, fleet.series, self.slots, self.at, columns)
+        origin = LOAD_PROFILE if self.origin is Origin.BACKFILL else ""
+        return Table(READING, fleet.series, self.slots, self.at, columns, origin)
 
     def frames(self) -> Iterable[tuple[int, Frame]]:
         """Each wave's number and frame."""
@@ -139,6 +147,7 @@ def _block(members: list[_Member]) -> Block:
             for i, column in enumerate(first.columns)
         ),
         waves=waves if first.origin is Origin.LIVE else {},
+        origin=first.origin,
     )
 
 

@@ -81,8 +81,8 @@ class Event:
 
 
 _WITHDRAWN: Final = {
-    "zh": "后补的读数表明该情况并未发生，此前的通知作废。",
-    "en": "Readings that came late show that this was not so; the earlier message is withdrawn.",
+    "zh": "后补的数据表明该情况并未发生，此前的通知作废。",
+    "en": "What came late shows that this was not so; the earlier message is withdrawn.",
 }
 
 

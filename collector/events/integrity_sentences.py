@@ -208,9 +208,8 @@ def _templates() -> dict[str, Pair]:
             )
     for kind in _LOGGED:
         found[f"{kind}.closed"] = (
-            "电表 {meter}：{start} 的电表事件已结束（{end}），前后示数见证据。",
-            "Meter {meter}: what its log recorded at {start} is over since {end}; the registers before and after are in "
-            "the evidence.",
+            "电表 {meter}：{start} 的电表事件已结束（{end}）。",
+            "Meter {meter}: what its log recorded at {start} is over since {end}.",
         )
     return found
 

@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from collector.checks.check import Finding
+from collector.checks.rules import PHASES
 from collector.events.integrity_sentences import TEMPLATES as INTEGRITY
 
 _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
@@ -163,6 +164,12 @@ _TEMPLATES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+_CLOCK_OFF: Final = {
+    "zh": "电表时钟偏差超限，该时刻仅供参考。",
+    "en": " The meter's clock is off, so that the instant is doubtful.",
+}
+
+
 def sentences(finding: Finding, meter: str, zone: ZoneInfo) -> dict[str, str]:
     """The sentence of a finding, by language."""
     chinese, english = _TEMPLATES[f"{finding.kind}.{finding.lifecycle}"]
@@ -173,15 +180,16 @@ def sentences(finding: Finding, meter: str, zone: ZoneInfo) -> dict[str, str]:
         **finding.facts,
         "meter": meter,
         "part": finding.part,
-        "part_zh": f"{finding.part} 相" if finding.part else "",
-        "part_en": f"phase {finding.part}" if finding.part else "the meter",
+        "part_zh": f"{finding.part} 相" if finding.part in PHASES else "",
+        "part_en": f"phase {finding.part}" if finding.part in PHASES else "the meter",
         "start": _local(finding.started_at, zone),
         "end": "" if finding.ended_at is None else _local(finding.ended_at, zone),
         "end_of_window": _local(finding.at, zone),
         "kwh": "" if finding.energy is None else f"{finding.energy.best:.1f}",
         "voltage": finding.readings.get(f"voltage_{phase}", float("nan")),
     }
-    return {"zh": chinese.format(**words), "en": english.format(**words)}
+    doubt = _CLOCK_OFF if finding.facts.get("meter_clock_off") else {"zh": "", "en": ""}
+    return {"zh": chinese.format(**words) + doubt["zh"], "en": english.format(**words) + doubt["en"]}
 
 
 def _local(at_ms: float, zone: ZoneInfo) -> str:

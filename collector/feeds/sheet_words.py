@@ -64,7 +64,7 @@ HEADINGS: Final[Mapping[Language, Mapping[str, str]]] = {
 STATUS: Final[Mapping[str, tuple[str, str]]] = {
     "open": ("处理中", "open"),
     "ended": ("已结束", "ended"),
-    "withdrawn": ("已撤回：补收的读数表明并非如此", "withdrawn: readings that came late show otherwise"),
+    "withdrawn": ("已撤回：补收的数据表明并非如此", "withdrawn: what came late shows otherwise"),
     "confirmed": ("现场已确认", "confirmed on site"),
     "dismissed": ("现场核实计量正确", "the measurement proved right"),
 }

@@ -20,9 +20,10 @@ from collector.store.store import (
     EventRow,
     Latest,
     LoadPoint,
+    LogEntry,
     StoredReadings,
 )
-from collector.store.table import Ints
+from collector.store.table import LOAD_PROFILE, Ints
 from metering.errors import BackOff
 
 _OK = 200
@@ -42,12 +43,14 @@ class InfluxQueries(DeterminantQueries):
             f"SELECT * FROM reading WHERE gateway = {_text(gateway)} AND {_between(since, until)} GROUP BY meter"  # noqa: S608
         )
         meters = [one["tags"]["meter"] for one in series]
-        names = sorted({name for one in series for name in one["columns"]} - {"time", "gateway"})
+        names = sorted({name for one in series for name in one["columns"]} - {"time", "gateway", "origin"})
         parts: dict[str, list[Floats]] = {name: [] for name in names}
         at: list[Ints] = []
+        origins: list[str | None] = []
         for one in series:
             by_name = dict(zip(one["columns"], zip(*one["values"], strict=True), strict=True))
             at.append(np.array(by_name["time"], np.int64))
+            origins += by_name.get("origin", [None] * len(at[-1]))
             for name in names:
                 parts[name].append(np.array(by_name.get(name, [None] * len(at[-1])), np.float64))
         return StoredReadings(
@@ -55,13 +58,31 @@ class InfluxQueries(DeterminantQueries):
             np.repeat(np.arange(len(series)), [len(one) for one in at]),
             np.concatenate(at) if at else np.empty(0, np.int64),
             {name: np.concatenate(columns) for name, columns in parts.items()},
+            np.array([origin == LOAD_PROFILE for origin in origins], np.bool_),
         )
+
+    def meter_events(
+        self, since: int, until: int, meter: str | None = None, gateway: str | None = None
+    ) -> list[LogEntry]:
+        """See ``Queries``."""
+        named = (("meter", meter), ("gateway", gateway))
+        chosen = "".join(f" AND {name} = {_text(value)}" for name, value in named if value)
+        where = f"{_between(since, until)}{chosen}"
+        series = self._ask(f"SELECT quality FROM meter_event WHERE {where} GROUP BY gateway, meter, event")  # noqa: S608
+        found = [
+            LogEntry(tags["gateway"], tags["meter"], row["time"], tags["event"], int(row["quality"]))
+            for one in series
+            for tags in [one["tags"]]
+            for row in _rows(one)
+        ]
+        return sorted(found, key=lambda one: (one.at, one.meter, one.event))
 
     def latest(self, meter: str | None = None) -> list[Latest]:
         """See ``Queries``."""
         where = f"WHERE meter = {_text(meter)}" if meter else ""
         series = self._ask(f"SELECT * FROM reading {where} GROUP BY gateway, meter ORDER BY time DESC LIMIT 1")  # noqa: S608
-        found = [Latest(*row) for row in _rows_of_meters(series)]
+        rows = [(*row[:3], dict(row[3])) for row in _rows_of_meters(series)]
+        found = [Latest(*row, origin=str(row[3].pop("origin", ""))) for row in rows]
         return sorted(found, key=lambda one: (one.meter, one.gateway))
 
     def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:

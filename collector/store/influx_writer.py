@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from collector.errors import StoreBusy, StoreRefuses
@@ -25,7 +25,9 @@ from collector.events.event import Event
 from collector.store.influx_connection import Answer, Api, InfluxConnection, InfluxSettings
 from collector.store.lines import LineEncoder, quote_field
 from collector.store.store import Rejected
-from collector.store.table import Table
+from collector.store.table import METER_EVENT, Table
+from metering.meter_event import MeterEvents
+from metering.round import unpack
 
 # "ms" means the same on all three; other words silently mean nanoseconds on 1.x.
 _WRITE_PATH: Final[dict[Api, str]] = {
@@ -75,6 +77,18 @@ class InfluxStore:
         body += b"".join([_event_line(event) for event in events])
         rejected: list[Rejected] = []
         for part in _parts(body):
+            rejected += await self._write_body(part)
+        return rejected
+
+    async def write_log(self, logs: Sequence[MeterEvents]) -> list[Rejected]:
+        """Store entries of meters' logs; return the lines the server refuses for ever.
+
+        Raises:
+            StoreBusy: the server may take the same bytes later.
+            StoreRefuses: credentials or target are wrong.
+        """
+        rejected: list[Rejected] = []
+        for part in _parts(b"".join([line for log in logs for line in _log_lines(log)])):
             rejected += await self._write_body(part)
         return rejected
 
@@ -140,6 +154,14 @@ def _parts(body: bytes) -> list[bytes]:
         return [body]
     every = body.splitlines(keepends=True)
     return [b"".join(every[i : i + _LINES_PER_REQUEST]) for i in range(0, lines, _LINES_PER_REQUEST)]
+
+
+def _log_lines(log: MeterEvents) -> Iterator[bytes]:
+    """One line an entry; what happened is a tag, so that two at one instant do not overwrite each other."""
+    for meter, at, event, bits in zip(
+        log.meters, unpack(log.at, "q"), log.events, unpack(log.quality, "I"), strict=True
+    ):
+        yield f"{METER_EVENT},event={event},gateway={log.gateway},meter={meter} quality={bits} {at}\n".encode()
 
 
 def _event_line(event: Event) -> bytes:

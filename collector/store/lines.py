@@ -65,7 +65,7 @@ class LineEncoder:
         if len(table) == 0:
             return b""
         prefixes = self._prefix_words(table.measurement, table.series)
-        layout = _Layout(prefixes.shape[1], table.columns)
+        layout = _Layout(prefixes.shape[1], table.columns, table.origin)
         parts = []
         for start in range(0, len(table), _ROWS_AT_ONCE):
             heads = prefixes[table.rows[start : start + _ROWS_AT_ONCE]]
@@ -157,13 +157,16 @@ class _Place:
 class _Layout:
     """The constant words of a line, and where its parts stand."""
 
-    def __init__(self, prefix_width: int, columns: Sequence[Scaled]) -> None:
+    def __init__(self, prefix_width: int, columns: Sequence[Scaled], origin: str) -> None:
         text = bytes(prefix_width * _WORD)
         self.places: list[_Place] = []
         for column in columns:
             place = _Place(len(text) // _WORD, column)
             self.places.append(place)
             text = (text + place.head).ljust(place.end * _WORD, b"\0")
+        if origin:
+            same = b",origin=" + quote_field(origin).encode()
+            text += same + b"\0" * (-len(same) % _WORD)
         self.time_at = len(text) // _WORD
         text += b" \0\0\0" + bytes(4 * _WORD) + b"\n\0\0\0"
         self.template = np.frombuffer(text, np.uint32)

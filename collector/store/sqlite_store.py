@@ -1,8 +1,8 @@
 """The embedded store: SQLite in WAL mode, for demonstrations and small sites without a server.
 
 Same rows, same idempotency and same queries as on InfluxDB. Other processes may read while the collector writes.
-Views (``reading``, ``load_block``, ``energy_day``, ``energy_month``) give every row its gateway and meter, so that
-``sqlite3 readings.db`` is enough to look around.
+Views (``reading``, ``meter_event``, ``load_block``, ``energy_day``, ``energy_month``) give every row its gateway and
+meter, so that ``sqlite3 readings.db`` is enough to look around.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from collector.store.store import (
     EventRow,
     Latest,
     LoadPoint,
+    LogEntry,
     Rejected,
     StoredReadings,
 )
@@ -39,13 +40,16 @@ from collector.store.table import (
     FORECAST_MONTH_COLUMNS,
     LOAD_BLOCK,
     LOAD_BLOCK_COLUMNS,
+    LOAD_PROFILE,
     READING,
     SUSPICION,
     SUSPICION_COLUMNS,
     Series,
     Table,
 )
+from metering.meter_event import MeterEvents
 from metering.quantity import QUANTITIES
+from metering.round import unpack
 
 _COLUMNS: Final = {
     READING: (*QUANTITIES, "quality"),
@@ -93,7 +97,16 @@ class SqliteStore:
         Raises:
             StoreBusy: the disk is full or the file is locked.
         """
-        await asyncio.to_thread(self._write, tables, events)
+        await asyncio.to_thread(self._in_transaction, lambda db: self._put(db, tables, events))
+        return []
+
+    async def write_log(self, logs: Sequence[MeterEvents]) -> list[Rejected]:
+        """Store entries of meters' logs in one transaction.
+
+        Raises:
+            StoreBusy: the disk is full or the file is locked.
+        """
+        await asyncio.to_thread(self._in_transaction, lambda db: self._put_log(db, logs))
         return []
 
     async def write_lines(self, lines: Sequence[str]) -> list[Rejected]:
@@ -121,20 +134,34 @@ class SqliteStore:
         self._db = db
         self._series = {Series(gateway, meter): number for number, gateway, meter in rows}
 
-    def _write(self, tables: Sequence[Table], events: Sequence[Event]) -> None:
+    def _put(self, db: sqlite3.Connection, tables: Sequence[Table], events: Sequence[Event]) -> None:
+        for table in tables:
+            db.executemany(_upsert(table), self._rows(db, table))
+        db.executemany(
+            "INSERT OR REPLACE INTO event (id, time, kind, lifecycle, gateway, meter, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((e.id, e.at, e.kind, e.lifecycle, e.series.gateway, e.series.meter, e.body()) for e in events),
+        )
+
+    def _put_log(self, db: sqlite3.Connection, logs: Sequence[MeterEvents]) -> None:
+        for log in logs:
+            entries = zip(log.meters, unpack(log.at, "q"), log.events, unpack(log.quality, "I"), strict=True)
+            db.executemany(
+                "INSERT OR REPLACE INTO meter_event_row (series, at, event, quality) VALUES (?, ?, ?, ?)",
+                [
+                    (self._id(db, Series(log.gateway, meter)), at, str(event), bits)
+                    for meter, at, event, bits in entries
+                ],
+            )
+
+    def _in_transaction(self, put: Callable[[sqlite3.Connection], None]) -> None:
         db = self._db
         if db is None:
             raise StoreBusy("the store is not open")
         try:
             db.execute("BEGIN IMMEDIATE")
             try:
-                for table in tables:
-                    db.executemany(_upsert(table), self._rows(db, table))
-                db.executemany(
-                    "INSERT OR REPLACE INTO event (id, time, kind, lifecycle, gateway, meter, body)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    ((e.id, e.at, e.kind, e.lifecycle, e.series.gateway, e.series.meter, e.body()) for e in events),
-                )
+                put(db)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -156,11 +183,12 @@ class SqliteStore:
             if column.valid is not None:
                 values = [v if ok else None for v, ok in zip(values, column.valid.tolist(), strict=True)]
             columns.append(values)
+        origin = (table.origin,) if table.origin else ()
         # A row without any value is not stored: there is nothing to say about that instant.
         ats = table.at.tolist()
         for slot, at, *values in zip(table.rows.tolist(), ats, *columns, strict=True):
             if any(value is not None for value in values):
-                yield (ids[slot], at, *values)
+                yield (ids[slot], at, *values, *origin)
 
     def _id(self, db: sqlite3.Connection, series: Series) -> int:
         known = self._series.get(series)
@@ -192,7 +220,19 @@ class SqliteQueries(DeterminantQueries):
             np.array([number[row["meter"]] for row in rows], np.int64),
             np.array([row["measured_at"] for row in rows], np.int64),
             {name: column for name, column in values.items() if not np.isnan(column).all()},
+            np.array([row["origin"] == LOAD_PROFILE for row in rows], np.bool_),
         )
+
+    def meter_events(
+        self, since: int, until: int, meter: str | None = None, gateway: str | None = None
+    ) -> list[LogEntry]:
+        """See ``Queries``."""
+        rows = self._ask(
+            "SELECT gateway, meter, at, event, quality FROM meter_event WHERE at >= ? AND at < ?"
+            " AND (? IS NULL OR meter = ?) AND (? IS NULL OR gateway = ?) ORDER BY at, meter, event",
+            (since, until, meter, meter, gateway, gateway),
+        )
+        return [LogEntry(*row) for row in rows]
 
     def latest(self, meter: str | None = None) -> list[Latest]:
         """See ``Queries``."""
@@ -203,7 +243,14 @@ class SqliteQueries(DeterminantQueries):
             (meter, meter),
         )
         return [
-            Latest(row["gateway"], row["meter"], row["measured_at"], _present(row, _COLUMNS[READING])) for row in rows
+            Latest(
+                row["gateway"],
+                row["meter"],
+                row["measured_at"],
+                _present(row, _COLUMNS[READING]),
+                row["origin"] or "",
+            )
+            for row in rows
         ]
 
     def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
@@ -277,10 +324,16 @@ def _schema() -> list[str]:
         "CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL,"
         " lifecycle TEXT NOT NULL, gateway TEXT NOT NULL, meter TEXT NOT NULL, body TEXT NOT NULL)",
         "CREATE INDEX IF NOT EXISTS event_time ON event (time)",
+        "CREATE TABLE IF NOT EXISTS meter_event_row (series INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,"
+        " quality INTEGER NOT NULL, PRIMARY KEY (series, at, event)) WITHOUT ROWID",
+        "CREATE VIEW IF NOT EXISTS meter_event AS SELECT s.gateway, s.meter, r.at, r.event, r.quality"
+        " FROM meter_event_row r JOIN series s ON s.id = r.series",
     ]
     for measurement, columns in _COLUMNS.items():
         time = _TIME[measurement]
         numbers = ", ".join(f"{name} REAL" for name in columns)
+        if measurement == READING:
+            numbers += ", origin TEXT"
         statements += [
             f"CREATE TABLE IF NOT EXISTS {measurement}_row (series INTEGER NOT NULL, {time} INTEGER NOT NULL,"
             f" {numbers}, PRIMARY KEY (series, {time})) WITHOUT ROWID",
@@ -296,13 +349,17 @@ def _widen(db: sqlite3.Connection) -> None:
         missing = [name for name in columns if name not in have]
         for name in missing:
             db.execute(f"ALTER TABLE {measurement}_row ADD COLUMN {name} REAL")
+        if measurement == READING and "origin" not in have:
+            missing.append("origin")
+            db.execute("ALTER TABLE reading_row ADD COLUMN origin TEXT")
         if missing:
             db.execute(f"DROP VIEW {measurement}")
             db.execute(_view(measurement))
 
 
 def _view(measurement: str) -> str:
-    columns = ", ".join(f"r.{name}" for name in (_TIME[measurement], *_COLUMNS[measurement]))
+    origin = ("origin",) if measurement == READING else ()
+    columns = ", ".join(f"r.{name}" for name in (_TIME[measurement], *_COLUMNS[measurement], *origin))
     return (
         f"CREATE VIEW IF NOT EXISTS {measurement} AS SELECT s.gateway, s.meter, {columns}"  # noqa: S608
         f" FROM {measurement}_row r JOIN series s ON s.id = r.series"
@@ -312,6 +369,8 @@ def _view(measurement: str) -> str:
 def _upsert(table: Table) -> str:
     time = _TIME[table.measurement]
     names = [column.name for column in table.columns]
+    if table.origin:
+        names.append("origin")
     marks = ", ".join("?" for _ in range(len(names) + 2))
     # A row whose registers were read in different rounds is filled by and by: no value overwrites none.
     updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in names)

@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol
 
 from collector.engine.fleet import Floats
 from collector.events.event import Event
-from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Ints, Table
+from collector.store.table import ENERGY_DAY, ENERGY_MONTH, LOAD_BLOCK, Ints, Mask, Table
+from metering.meter_event import MeterEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class Latest:
     meter: str
     measured_at: int  # ms
     values: dict[str, float]
+    origin: str = ""  # see ``LOAD_PROFILE``
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of a meter's own event log."""
+
+    gateway: str
+    meter: str
+    at: int  # ms, by the meter's clock
+    event: str  # a name of ``MeterEvent``, or one that a newer program has stored
+    quality: int  # bits of ``Quality``
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,7 @@ class StoredReadings:
     meter: Ints  # index into ``meters``, one a row
     at: Ints  # ms
     values: dict[str, Floats]  # quantity (and ``quality``) → value, NaN = no value
+    profiled: Mask  # rows that a load profile gave
 
     def __len__(self) -> int:
         return len(self.at)
@@ -123,6 +137,10 @@ class Store(Protocol):
         """Store all rows and events; return those that are refused for ever."""
         ...
 
+    async def write_log(self, logs: Sequence[MeterEvents]) -> list[Rejected]:
+        """Store entries of meters' logs, one row a meter, instant and event; return those refused for ever."""
+        ...
+
     async def write_lines(self, lines: Sequence[str]) -> list[Rejected]:
         """Store lines that were refused earlier and come back from the quarantine."""
         ...
@@ -137,6 +155,12 @@ class Queries(Protocol):
 
     def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
         """All readings of a gateway's meters in ``since`` ≤ t < ``until`` (ms), in any order."""
+        ...
+
+    def meter_events(
+        self, since: int, until: int, meter: str | None = None, gateway: str | None = None
+    ) -> list[LogEntry]:
+        """Entries of meters' logs in ``since`` ≤ t < ``until`` (ms), by instant, meter and event."""
         ...
 
     def latest(self, meter: str | None = None) -> list[Latest]:

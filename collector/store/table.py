@@ -18,6 +18,7 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 READING: Final = "reading"
+METER_EVENT: Final = "meter_event"
 LOAD_BLOCK: Final = "load_block"
 ENERGY_DAY: Final = "energy_day"
 ENERGY_MONTH: Final = "energy_month"
@@ -95,6 +96,9 @@ reached so far and expected at the end."""
 DECIMALS: Final = 4
 """Of a determinant: 0.1 Wh, 0.1 W."""
 
+LOAD_PROFILE: Final = "load_profile"
+"""``origin`` of a reading that the meter itself had kept, and stamped by its own clock; live readings have none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -123,6 +127,7 @@ class Table:
     rows: Rows
     at: Ints
     columns: tuple[Scaled, ...]
+    origin: str = ""  # of all its rows; stored beside the values unless it is empty
 
     def __len__(self) -> int:
         return len(self.at)

@@ -28,6 +28,7 @@ from collector.store.store import (
     Latest,
     LoadBlockRow,
     LoadPoint,
+    LogEntry,
     Queries,
     Store,
 )
@@ -39,10 +40,12 @@ from collector.store.table import (
     FORECAST_DAY_COLUMNS,
     FORECAST_MONTH_COLUMNS,
     LOAD_BLOCK,
+    LOAD_PROFILE,
     Table,
     scaled,
 )
-from metering.round import Quality
+from metering.meter_event import MeterEvent, MeterEvents
+from metering.round import Origin, Quality
 from tests.support.engines import engine, judge, registry
 from tests.support.rounds import MINUTE, T0, make_round
 from tests.support.servers import Influxd
@@ -109,6 +112,62 @@ async def test_a_resend_changes_nothing(room: Room) -> None:
 
     points = room.queries.load_curve("m-1", T0, T0 + 20 * MINUTE, MINUTE)
     assert [(point.readings, point.mean_kw) for point in points] == [(1, float(i)) for i in range(20)]
+
+
+async def test_a_reading_of_a_load_profile_says_so_and_a_live_one_says_nothing(room: Room) -> None:
+    live = make_round({"active_power": [1.5], "active_energy_import": [101.0]}, meters=["m-1"], at=T0 + MINUTE)
+    profile = make_round(
+        {"active_energy_import": [99.5, 100.25, None]},
+        meters=["m-1", "m-2", "m-3"],
+        measured_at=[T0, T0 + 2 * MINUTE, T0],
+        origin=Origin.BACKFILL,
+    )
+
+    for _ in range(2):
+        assert await room.store.write(tables(room, live, profile)) == []
+
+    assert room.queries.latest() == [
+        Latest("gw-1", "m-1", T0 + MINUTE, {"active_power": 1.5, "active_energy_import": 101.0}),
+        Latest("gw-1", "m-2", T0 + 2 * MINUTE, {"active_energy_import": 100.25}, LOAD_PROFILE),
+    ]
+    stored = room.queries.readings("gw-1", 0, FAR)
+    rows = zip(stored.meter.tolist(), stored.at.tolist(), stored.profiled.tolist(), strict=True)
+    assert {(stored.meters[meter], at, profiled) for meter, at, profiled in rows} == {
+        ("m-1", T0, True),
+        ("m-1", T0 + MINUTE, False),
+        ("m-2", T0 + 2 * MINUTE, True),
+    }
+    assert set(stored.values) == {"active_power", "active_energy_import"}
+
+
+async def test_entries_of_logs_are_kept_once_each_and_told_in_their_order(room: Room) -> None:
+    off = Quality.METER_CLOCK_OFF
+    first = MeterEvents.of(
+        "gw-1",
+        [
+            ("m-2", T0 + MINUTE, MeterEvent.COVER_OPENED, off),
+            ("m-1", T0 + MINUTE, MeterEvent.POWER_RESTORED, Quality(0)),
+            ("m-2", T0 + MINUTE, MeterEvent.MAGNETIC_FIELD, off),
+            ("m-1", T0, MeterEvent.POWER_FAILED, Quality(0)),
+        ],
+    )
+    second = MeterEvents.of("gw-2", [("m-9", T0 + 2 * MINUTE, MeterEvent.CLOCK_SET, Quality(0))], {"m-9": 3})
+
+    for _ in range(2):
+        assert await room.store.write_log([first, second]) == []
+    assert await room.store.write_log([MeterEvents.of("gw-1", [], {"m-1": 7})]) == []
+
+    found = [
+        LogEntry("gw-1", "m-1", T0, "power_failed", 0),
+        LogEntry("gw-1", "m-1", T0 + MINUTE, "power_restored", 0),
+        LogEntry("gw-1", "m-2", T0 + MINUTE, "cover_opened", int(off)),
+        LogEntry("gw-1", "m-2", T0 + MINUTE, "magnetic_field", int(off)),
+        LogEntry("gw-2", "m-9", T0 + 2 * MINUTE, "clock_set", 0),
+    ]
+    assert room.queries.meter_events(0, FAR) == found
+    assert room.queries.meter_events(T0 + 1, T0 + MINUTE + 1, meter="m-1") == found[1:2]
+    assert room.queries.meter_events(0, FAR, gateway="gw-2") == found[4:]
+    assert room.queries.meter_events(0, FAR, meter="m-9", gateway="gw-1") == []
 
 
 async def test_rate_groups_of_one_instant_share_a_row(room: Room) -> None:

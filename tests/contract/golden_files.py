@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from metering.codec import Envelope, Message, encode_body, encode_packed, encode_plain
+from metering.meter_event import MeterEvent, MeterEvents
 from metering.quantity import QUANTITIES
 from metering.round import Gap, Origin, Quality
 from tests.support.rounds import MINUTE, T0, make_round
@@ -37,6 +38,16 @@ def messages() -> dict[str, Message]:
         origin=Origin.BACKFILL,
     )
     gap = Gap("park-01", 40, 57, 1800, "evicted")
+    events = MeterEvents.of(
+        "park-01",
+        [
+            ("shop-101", T0 - 86_400_000, MeterEvent.POWER_FAILED, Quality(0)),
+            ("shop-101", T0 - 86_390_000, MeterEvent.POWER_RESTORED, Quality(0)),
+            ("works-201", T0 - 7_000, MeterEvent.COVER_OPENED, Quality.METER_CLOCK_OFF),
+            ("works-201", T0 - 7_000, MeterEvent.MAGNETIC_FIELD, Quality.METER_CLOCK_OFF),
+        ],
+        {"depot-401": 12},
+    )
     return {
         "packed_live": Message(Envelope(0xDEADBEEF, 58, 18), live),
         "packed_wide": Message(Envelope(0xDEADBEEF, 59, 19), wide),
@@ -44,6 +55,9 @@ def messages() -> dict[str, Message]:
         "packed_gap": Message(Envelope(0xDEADBEEF, 57, 17), gap),
         "plain_live": Message(Envelope(0xDEADBEEF, 58, 18), live),
         "plain_gap": Message(Envelope(0xDEADBEEF, 57, 17), gap),
+        "packed_meter_events": Message(Envelope(0xDEADBEEF, 60, 20), events),
+        "packed_missed_events": Message(Envelope(0xDEADBEEF, 61, 21), MeterEvents.of("park-01", [], {"depot-401": 3})),
+        "plain_meter_events": Message(Envelope(0xDEADBEEF, 60, 20), events),
     }
 
 
@@ -55,6 +69,7 @@ def main() -> None:
         _once(GOLDEN / f"{name}.bin", plain if name.startswith("plain") else packed)
         _once(GOLDEN / f"{name}.json", json.dumps(json.loads(plain), indent=1).encode() + b"\n")
     quantities = {q.name: [str(q.obis), q.unit, q.kind.value, q.decimals] for q in QUANTITIES.values()}
+    _once(GOLDEN / "meter_events.json", json.dumps([event.value for event in MeterEvent], indent=1).encode() + b"\n")
     _once(GOLDEN / "quantities.json", json.dumps(quantities, indent=1).encode() + b"\n")
     _once(GOLDEN / "quality.json", json.dumps({b.name: b.value for b in Quality}, indent=1).encode() + b"\n")
 

@@ -13,6 +13,7 @@ import pytest
 
 from metering.codec import decode, encode_body, encode_packed, encode_plain
 from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
+from metering.meter_event import MeterEvent, MeterEvents
 from metering.quantity import QUANTITIES
 from metering.round import Gap, Quality
 from metering.topics import Topics, UpTopic
@@ -23,6 +24,7 @@ NAMES = sorted(path.stem for path in GOLDEN.glob("*.bin"))
 
 def test_there_are_golden_files() -> None:
     assert {"packed_live", "packed_wide", "packed_backfill", "packed_gap", "plain_live", "plain_gap"} <= set(NAMES)
+    assert {"packed_meter_events", "packed_missed_events", "plain_meter_events"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,6 +45,20 @@ def test_a_gap_of_a_golden_file_is_a_gap() -> None:
     content = decode((GOLDEN / "packed_gap.bin").read_bytes()).content
 
     assert content == Gap("park-01", 40, 57, 1800, "evicted")
+
+
+def test_entries_of_a_golden_file_are_those_of_the_meters_logs() -> None:
+    content = decode((GOLDEN / "packed_meter_events.bin").read_bytes()).content
+
+    assert isinstance(content, MeterEvents)
+    assert content.events[2:] == (MeterEvent.COVER_OPENED, MeterEvent.MAGNETIC_FIELD)
+    assert content.missed == {"depot-401": 12}
+
+
+def test_events_keep_their_names() -> None:
+    known = json.loads((GOLDEN / "meter_events.json").read_text())
+
+    assert set(known) <= {event.value for event in MeterEvent}
 
 
 def test_quantities_keep_their_names_units_codes_and_resolution() -> None:

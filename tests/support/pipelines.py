@@ -19,6 +19,7 @@ from collector.registry.registry import Registry
 from collector.rejudging import Rejudging
 from collector.signals import Counters
 from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.store import Queries, Store
 from metering.topics import Topics
 from tests.support.engines import engine
 
@@ -26,10 +27,12 @@ from tests.support.engines import engine
 class PipelineRoom:
     """One collector's pipeline; a second one over the same folder takes up where it stopped."""
 
-    def __init__(self, folder: Path, registry: Registry, store: SqliteStore | None = None) -> None:
+    def __init__(
+        self, folder: Path, registry: Registry, store: Store | None = None, queries: Queries | None = None
+    ) -> None:
         self.checkpoint = Checkpoint(folder / "state.db")
         self.store = store or SqliteStore(folder / "readings.db")
-        self.queries = SqliteQueries(folder / "readings.db")
+        self.queries = queries or SqliteQueries(folder / "readings.db")
         self.counters = Counters()
         self.engine = engine(registry)
         self.newest = Newest(self.engine.fleet)

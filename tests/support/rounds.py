@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from metering.codec import Envelope, encode_body, encode_packed
+from metering.codec import Content, Envelope, encode_body, encode_packed
 from metering.round import Column, Origin, Round, pack
 
 T0 = 1_781_712_000_000  # 2026-06-18T00:00+08:00
@@ -39,7 +39,7 @@ def make_round(
     )
 
 
-def message(content: Round, seq: int, epoch: int = 1, held: int | None = None) -> bytes:
+def message(content: Content, seq: int, epoch: int = 1, held: int | None = None) -> bytes:
     """A packed message; by default its spool holds everything since 1."""
     return encode_packed(Envelope(epoch, seq, seq - 1 if held is None else held), encode_body(content))
 

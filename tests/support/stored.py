@@ -41,8 +41,9 @@ def _stated(blocks: dict[Any, Any], known: set[tuple[str, int]]) -> dict[Any, An
 
 
 def _without_revision(columns: list[str], row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The figures of a row; a day that was stated twice is a revision, which the same day in time is not."""
-    return tuple(value for name, value in zip(columns[3:], row[3:], strict=True) if name != "revision")
+    """The figures of a row, without what says how they came: the revision of a day, the origin of a reading."""
+    told = ("revision", "origin")
+    return tuple(value for name, value in zip(columns[3:], row[3:], strict=True) if name not in told)
 
 
 def same(one: Stored, other: Stored) -> None:

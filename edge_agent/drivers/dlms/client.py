@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from edge_agent.drivers.dlms.association import Association, Credentials
 from edge_agent.drivers.dlms.counter_store import Counters
 from edge_agent.drivers.dlms.errors import Declined, DlmsError
+from edge_agent.drivers.dlms.initiate import READING, Conformance
 from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.reader import Conversation, Limits, Reader
 from edge_agent.drivers.dlms.security import Keys, Protection, SecurityContext
@@ -62,6 +63,7 @@ class DlmsClient:
         self._link = link
         self._access = access
         self._talk: _Talk | None = None
+        self._proposed = READING
 
     async def converse(self, begin: Callable[[Reader], Conversation[T]]) -> T:
         """Hold one conversation, in an association made for it if there is none.
@@ -77,6 +79,23 @@ class DlmsClient:
         except BaseException:  # a conversation that was cancelled leaves an answer under way, too
             self.forget()
             raise
+
+    async def change(self, begin: Callable[[Reader], Conversation[T]]) -> T:
+        """Hold one conversation that may set attributes, in an association of its own.
+
+        No association of ``converse`` can set anything, for it never proposes SET.
+
+        Raises:
+            DlmsError: it came to nothing.
+            StopAndFix: keys or counters cannot be used.
+        """
+        self.forget()
+        self._proposed = READING | Conformance.SET
+        try:
+            return await self.converse(begin)
+        finally:
+            self._proposed = READING
+            self.part()
 
     def forget(self) -> None:
         """Use nothing of the association any more."""
@@ -114,7 +133,7 @@ class DlmsClient:
     async def _open(self, client: int, credentials: Credentials, security: SecurityContext | None) -> _Talk:
         session = self._access.make_session(client)
         await self._link.open(session)
-        association = Association(credentials, security)
+        association = Association(credentials, security, proposed=self._proposed)
         request: bytes | None = association.open()
         while request is not None:
             request = association.receive(await self._link.exchange(session, request))

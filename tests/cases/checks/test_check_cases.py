@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import AwareDatetime, Field
 
+from collector.checks.meter_log import of_the_log
 from collector.config import ChecksSettings, all_checks
 from collector.engine.frame import Frame, blocks_of
 from collector.events.event import Event
@@ -38,7 +39,6 @@ ALWAYS = [
     "active_energy_import",
 ]
 
-LOGGED = ("outage", "clock_set", "programmed", "cover_opened")  # without a register there is nothing to show
 
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -198,7 +198,7 @@ def test_case(folder: Path) -> None:
         assert 0.0 < event.score <= 1.0
         assert evidence["rule"]["limits"]
         assert evidence["rule"]["configuration"] == "test"
-        assert evidence["readings"][-1]["values"] or event.kind in LOGGED
+        assert evidence["readings"][-1]["values"] or of_the_log(event.kind, event.part)
         for sentence in evidence["sentence"].values():
             assert "m-1" in sentence
             assert "nan" not in sentence

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.store.lines import LineEncoder
 from collector.store.table import Scaled, Series, Table
 
-Parsed = tuple[str, dict[str, Decimal], int]
+Parsed = tuple[str, dict[str, Decimal | str], int]
 
 LIMIT = 10**15
 
@@ -30,7 +30,8 @@ def tables(draw: st.DrawFn) -> Table:
         columns.append(Scaled(f"field_{i}", draw(st.integers(0, 9)), np.array(integers), mask))
     chosen = draw(st.lists(st.integers(0, len(series) - 1), min_size=rows, max_size=rows))
     at = draw(st.lists(st.integers(10**12, 10**13 - 1), min_size=rows, max_size=rows))
-    return Table("reading", series, np.array(chosen), np.array(at), tuple(columns))
+    origin = draw(st.sampled_from(["", "load_profile"]))
+    return Table("reading", series, np.array(chosen), np.array(at), tuple(columns), origin)
 
 
 def expected(table: Table) -> list[Parsed]:
@@ -38,12 +39,14 @@ def expected(table: Table) -> list[Parsed]:
     for i in range(len(table)):
         series = table.series[table.rows[i]]
         head = f"reading,gateway={series.gateway},meter={series.meter}"
-        fields = {
+        fields: dict[str, Decimal | str] = {
             c.name: Decimal(int(c.integers[i])).scaleb(-c.decimals)
             for c in table.columns
             if c.valid is None or c.valid[i]
         }
-        if fields:
+        if fields:  # what only says where nothing came from is no reading
+            if table.origin:
+                fields["origin"] = f'"{table.origin}"'
             lines.append((head, fields, int(table.at[i])))
     return lines
 
@@ -53,7 +56,7 @@ def parse(body: bytes) -> list[Parsed]:
     for line in body.decode().splitlines():
         head, fields, at = line.split(" ")
         pairs = [pair.split("=") for pair in fields.split(",")]
-        lines.append((head, {name: Decimal(value) for name, value in pairs}, int(at)))
+        lines.append((head, {name: value if name == "origin" else Decimal(value) for name, value in pairs}, int(at)))
     return lines
 
 
@@ -72,6 +75,7 @@ def test_an_encoder_that_has_seen_other_series_writes_the_same(first: Table, sec
         second.rows + len(first.series),
         second.at,
         second.columns,
+        second.origin,
     )
 
     assert encoder.encode(appended) == LineEncoder().encode(second)

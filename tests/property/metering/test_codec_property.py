@@ -12,13 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metering import codec
+from metering.body_rules import EARLIEST_MS, LATEST_MS, MAX_MISSED, MAX_ROWS
 from metering.codec import Envelope, Message, decode, encode_body, encode_packed, encode_plain, read_envelope
 from metering.errors import DecodeError
+from metering.meter_event import MeterEvent, MeterEvents
 from metering.quantity import QUANTITIES
-from metering.round import LARGEST, NULL, Column, Gap, Origin, Round, pack
+from metering.round import LARGEST, NULL, Column, Gap, Origin, Quality, Round, pack, unpack
 
 identifiers = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
-times = st.integers(codec.EARLIEST_MS, codec.LATEST_MS)
+times = st.integers(EARLIEST_MS, LATEST_MS)
 
 
 @st.composite
@@ -51,10 +53,21 @@ def rounds(draw: st.DrawFn) -> Round:
 
 
 @st.composite
+def meter_events(draw: st.DrawFn) -> MeterEvents:
+    qualities = st.integers(0, 2**32 - 1).map(Quality)
+    entries = draw(st.lists(st.tuples(identifiers, times, st.sampled_from(MeterEvent), qualities), max_size=5))
+    missed = st.dictionaries(identifiers, st.integers(0, MAX_MISSED), min_size=not entries, max_size=3)
+    return MeterEvents.of(draw(identifiers), entries, draw(missed))
+
+
+@st.composite
 def messages(draw: st.DrawFn) -> Message:
     envelope = draw(envelopes())
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["round", "meter_events", "gap"]))
+    if kind == "round":
         return Message(envelope, draw(rounds()))
+    if kind == "meter_events":
+        return Message(envelope, draw(meter_events()))
     first = draw(st.integers(envelope.oldest, envelope.seq))
     reason = draw(st.sampled_from(["evicted", "corrupt"]))
     return Message(envelope, Gap(draw(identifiers), first, envelope.seq, draw(st.integers(0, 2**40)), reason))
@@ -213,7 +226,7 @@ def test_the_template_of_the_next_test_is_good() -> None:
         ({"columns": [["active_power", 3, bytes(9)]]}, "9 bytes for 2 rows"),
         ({"columns": [["active_power", 3, planes([LARGEST + 1, 0], "q")]]}, "beyond"),
         ({"columns": [["active_power", 3, bytes(8)]] * 2}, "two columns"),
-        ({"kind": "meter_events"}, "kind"),
+        ({"kind": "tariff"}, "kind"),
         ({"kind": "gap", "first": 2, "rows": 1, "reason": "evicted"}, "a gap of 1 rows"),
         ({"kind": "gap", "first": 1, "rows": 1, "reason": "because"}, "gap reason"),
     ],
@@ -221,6 +234,59 @@ def test_the_template_of_the_next_test_is_good() -> None:
 def test_each_broken_rule_is_named(changes: dict[str, object], why: str) -> None:
     with pytest.raises(DecodeError, match=why):
         decode(good(**changes))
+
+
+def good_events(**changes: object) -> bytes:
+    body: dict[str, object] = {
+        "kind": "meter_events",
+        "gateway": "gw-1",
+        "meters": ["m-1", "m-1"],
+        "at": planes([1_781_712_000_000, 1_781_712_060_000], "q"),
+        "quality": planes([0, 1 << 13], "I"),
+        "events": ["power_failed", "power_restored"],
+        "missed": {"m-2": 7},
+    }
+    return packed(zstandard.compress(msgspec.msgpack.encode(body | changes)))
+
+
+def test_entries_are_read_as_they_were_written() -> None:
+    content = decode(good_events()).content
+
+    assert isinstance(content, MeterEvents)
+    assert list(unpack(content.at, "q")) == [1_781_712_000_000, 1_781_712_060_000]
+    assert list(unpack(content.quality, "I")) == [0, Quality.METER_CLOCK_OFF]
+    assert content.events == (MeterEvent.POWER_FAILED, MeterEvent.POWER_RESTORED)
+    assert content.missed == {"m-2": 7}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"gateway": "gw/1"}, "not an identifier"),
+        ({"meters": ["m-1", "m#2"]}, "not an identifier"),
+        ({"missed": {"m#2": 1}}, "not an identifier"),
+        ({"meters": ["m-1"]}, "one entry a row"),
+        ({"events": ["power_failed"]}, "one entry a row"),
+        ({"at": planes([1_781_712_000_000], "q")}, "one entry a row"),
+        ({"at": planes([1, 1_781_712_000_000], "q")}, "before 2001"),
+        ({"quality": b"\0" * 7}, "one entry a row"),
+        ({"events": ["power_failed", "lid_licked"]}, "unknown event 'lid_licked': is the gateway newer"),
+        ({"missed": {"m-2": -1}}, "m-2 with -1 entries missed"),
+        ({"missed": {"m-2": 2**32}}, "m-2 with 4294967296 entries missed"),
+        ({"missed": {f"m-{n}": 1 for n in range(MAX_ROWS + 1)}}, "10001 meters that missed"),
+        ({"meters": [], "at": b"", "quality": b"", "events": [], "missed": {}}, "not none of both"),
+        ({"meters": ["m-1"] * (MAX_ROWS + 1)}, "meter events of 10001 rows"),
+    ],
+)
+def test_each_broken_rule_of_meter_events_is_named(changes: dict[str, object], why: str) -> None:
+    with pytest.raises(DecodeError, match=why):
+        decode(good_events(**changes))
+
+
+def test_a_gateway_may_say_only_that_entries_were_overwritten() -> None:
+    content = decode(good_events(meters=[], at=b"", quality=b"", events=[])).content
+
+    assert content == MeterEvents.of("gw-1", [], {"m-2": 7})
 
 
 @pytest.mark.parametrize(("seq", "held"), [(0, 0), (1, 1), (5, 7), (2**63, 0)])
