@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
+import yaml
 from pydantic import BaseModel
 
 from metering.clock import Clock, SimulatedClock, SystemClock
 from metering.errors import BackOff, StopAndFix
 from metering.settings import Language, language, load_file
 from metering.settings_schema import with_tables, write_schemas
-from simulators.companions import Services, write_companions
+from simulators.companions import Services, write_companions, write_keys
 from simulators.consumers.cli import app as consumers
 from simulators.demo import Demonstration, Outcome, prepare
 from simulators.history.files import write_history
@@ -28,7 +29,7 @@ from simulators.history.scenarios import SCENARIOS
 from simulators.history.span import parse_span
 from simulators.park import Park, expand
 from simulators.park_server import serving
-from simulators.park_settings import ParkSettings, check_park
+from simulators.park_settings import LineType, ParkSettings, Security, check_park
 from simulators.stack import Stack, free_port
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ def run(
     ] = None,
     lang: Lang = None,
 ) -> None:
-    """Serve a park over Modbus until SIGTERM or Ctrl-C."""
+    """Serve a park until SIGTERM or Ctrl-C; the keys of its DLMS meters are written beside the file."""
     changes = {"seed": seed, "speed": speed, "port": port}
     settings = _settings(park, language(lang), changes)
     if speed is not None and settings.start is None and simulated_clock is None:
@@ -75,12 +76,32 @@ def run(
         clock = _clock(expanded, simulated_clock)
     except ValueError as error:
         raise StopAndFix(f"--simulated-clock: {error}") from error
-    try:
-        asyncio.run(_serve(expanded, clock, park.parent))
-    except OSError as error:
-        raise StopAndFix(
-            f"{park}: cannot listen on {settings.port} or a port after it: {error} → try --port"
-        ) from error
+    _serve_until_stopped(expanded, clock, park.parent, str(park))
+
+
+@app.command()
+def meter(
+    folder: Annotated[Path, typer.Argument(help="Where to write park.yaml, gateway.yaml and keys.")],
+    line: Annotated[LineType, typer.Option(help="What the meter speaks, as in gateway.yaml.")] = "dlms_tcp",
+    security: Annotated[Security, typer.Option(help="How a DLMS meter is asked.")] = "gmac",
+    port: Annotated[int, typer.Option(help="TCP port; a serial port is linked as FOLDER/line-1.", min=1)] = 4059,
+    baudrate: Annotated[int, typer.Option(help="Of a serial line.")] = 9600,
+    seed: Seed = None,
+    lang: Lang = None,
+) -> None:
+    """Serve one meter in real time until SIGTERM or Ctrl-C, with a gateway.yaml that reads it."""
+    wanted: dict[str, object] = {
+        "lines": [{"line": line, "security": security, "baudrate": baudrate}],
+        "port": port,
+        "trades": {"retail": 1},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "park.yaml"
+    path.write_text(yaml.safe_dump(wanted | ({} if seed is None else {"seed": seed})), encoding="utf-8")
+    expanded = expand(_settings(path, language(lang), {}), datetime.now(UTC))
+    write_companions(expanded, folder, Services())
+    typer.echo(f"wattline-edge probe {expanded.meters[0].meter.name} -c {folder / 'gateway.yaml'}")
+    _serve_until_stopped(expanded, SystemClock(), folder, str(folder))
 
 
 @app.command()
@@ -94,7 +115,7 @@ def init(
     influx: Annotated[str | None, typer.Option(help="URL of an InfluxDB 1.x; without it, SQLite.")] = None,
     lang: Lang = None,
 ) -> None:
-    """Write park.yaml, gateway.yaml, registry.yaml, collector.yaml and truth.jsonl."""
+    """Write park.yaml, gateway.yaml, registry.yaml, collector.yaml, truth.jsonl, and the keys of DLMS meters."""
     changes = {"seed": seed, "port": port}
     settings = demo_settings(language(lang), changes) if park is None else _settings(park, language(lang), changes)
     expanded = expand(settings, datetime.now(UTC))
@@ -195,6 +216,21 @@ def _clock(park: Park, shared: str | None) -> Clock:
     if park.settings.start is None:
         return SystemClock()
     return SimulatedClock(park.start_ms, park.settings.speed, time.time_ns() // 1_000_000)
+
+
+def _serve_until_stopped(park: Park, clock: Clock, folder: Path, where: str) -> None:
+    """Serve it.
+
+    Raises:
+        StopAndFix: a port is taken, or a file cannot be written or read.
+    """
+    try:
+        write_keys(park, folder)
+        asyncio.run(_serve(park, clock, folder))
+    except OSError as error:
+        raise StopAndFix(
+            f"{where}: cannot listen on {park.settings.port} or a port after it: {error} → try --port"
+        ) from error
 
 
 async def _serve(park: Park, clock: Clock, folder: Path) -> None:

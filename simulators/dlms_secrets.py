@@ -25,6 +25,8 @@ CLIENT: Final = 1
 
 FOLDER: Final = "keys"
 
+_A_START: Final = 1_000_000  # more than a meter sends between two starts; there is room for four thousand
+
 _FILES: Final[dict[Security, tuple[str, ...]]] = {
     "gmac": ("encryption_key", "authentication_key"),
     "low": ("password",),
@@ -101,3 +103,18 @@ def write_secrets(folder: Path, seed: int, meter: str, security: Security) -> No
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text[secret])
+
+
+def counted_from(folder: Path) -> int:
+    """Where the invocation counters of a park begin that starts now: beyond all of its earlier starts.
+
+    A meter keeps its counter without power, and a gateway that remembers a higher one takes the answer for a replay.
+
+    Raises:
+        OSError: the folder cannot be read or written to.
+    """
+    (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
+    path = folder / FOLDER / "counted"
+    counted = (int(path.read_text(encoding="ascii")) if path.exists() else 0) + _A_START
+    path.write_text(f"{counted}\n", encoding="ascii")
+    return counted

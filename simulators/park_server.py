@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from metering.clock import Clock
 from simulators.dlms_meter import DlmsEndpoint, DlmsServer
+from simulators.dlms_secrets import counted_from
 from simulators.modbus_meter import Endpoint, ModbusServer
 from simulators.park import AnyEndpoint, Park
 from simulators.park_settings import SERIAL_PORTS, LineSettings
@@ -18,9 +17,6 @@ from simulators.rtu_tcp_server import RtuTcpServer
 from simulators.terminal_line import PtyLine
 
 Server = ModbusServer | DlmsServer | RtuTcpServer | PtyLine
-
-_COUNTED_SINCE_S: Final = 1_700_000_000
-_COUNTED_A_SECOND: Final = 8  # more than a park sends, and enough for sixteen years
 
 
 @asynccontextmanager
@@ -32,7 +28,8 @@ async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[
     """
     async with AsyncExitStack() as started:
         servers = []
-        for number, endpoint in enumerate(park.endpoints(_counted())):
+        counted = counted_from(folder) if "dlms" in {park.line(one.endpoint).protocol for one in park.meters} else 0
+        for number, endpoint in enumerate(park.endpoints(counted)):
             server = _server(park, number, endpoint, clock, folder)
             await server.start()
             started.push_async_callback(server.stop)
@@ -51,11 +48,6 @@ def _server(park: Park, number: int, endpoint: AnyEndpoint, clock: Clock, folder
     if line.line in SERIAL_PORTS:
         return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
     return RtuTcpServer(endpoint, clock, host, port, line.speed)
-
-
-def _counted() -> int:
-    """Where invocation counters begin: further on with every start, for a gateway remembers them."""
-    return (int(time.time()) - _COUNTED_SINCE_S) * _COUNTED_A_SECOND
 
 
 def _tls(line: LineSettings) -> ssl.SSLContext:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from asyncio import create_subprocess_exec, timeout, wait_for
+from asyncio.subprocess import PIPE, STDOUT
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from edge_agent.config import load
 from edge_agent.drivers.driver import Reading
 from edge_agent.survey import ask
-from metering.clock import SimulatedClock
+from metering.clock import SimulatedClock, SystemClock
 from simulators.companions import Services, write_companions
 from simulators.park import expand
 from simulators.park_server import serving
@@ -103,8 +106,27 @@ async def test_every_dlms_meter_of_a_park_answers_with_its_physics_to_whoever_ha
             assert abs((values["voltage_l1"] or 0) - true.flow.voltage_v[0]) <= 0.05 + 1e-9
 
     assert [bus.type for bus in gateway.buses] == [*kinds, kinds[0]]
-    secrets = sorted((tmp_path / "keys").glob("*")) if security != "none" else []
+    secrets = sorted((tmp_path / "keys").glob("*-*.*")) if security != "none" else []
     assert len(secrets) == {"gmac": 16, "low": 8, "none": 0}[security]
     assert {path.stat().st_mode & 0o777 for path in secrets} <= {0o600}
     written = "".join((tmp_path / name).read_text(encoding="utf-8") for name in ("gateway.yaml", "park.yaml"))
     assert not [path for path in secrets if path.read_text(encoding="ascii") in written]
+
+
+@pytest.mark.parametrize("kind", ["modbus_tcp", "dlms_tcp", "dlms_hdlc", "dlt645_tcp"])
+async def test_one_meter_is_served_by_one_command_with_the_file_that_reads_it(tmp_path: Path, kind: str):
+    words = ["meter", str(tmp_path), "--line", kind, "--port", str(free_port()), "--baudrate", "115200"]
+    process = await create_subprocess_exec(sys.executable, "-m", "simulators", *words, stdout=PIPE, stderr=STDOUT)
+    assert process.stdout is not None
+    try:
+        async with timeout(30):
+            while not (said := (await process.stdout.readline()).decode()).startswith(kind):
+                assert said, "it has ended"
+        (answer,) = await ask(load(tmp_path / "gateway.yaml"), SystemClock())
+    finally:
+        process.terminate()
+        await wait_for(process.communicate(), 30)
+
+    assert isinstance(answer.outcome, Reading), answer
+    assert 200 < (answer.outcome.values["voltage_l1"] or 0) < 260
+    assert process.returncode == 0

@@ -20,11 +20,11 @@ def park(text: str) -> Park:
     return expand(load_text(text, "park.yaml", ParkSettings, check=check_park), TODAY)
 
 
-@pytest.mark.parametrize("path", [EXAMPLE, DEMO])
-def test_the_shipped_parks_load(path: Path) -> None:
+@pytest.mark.parametrize(("path", "meters"), [(EXAMPLE, 12), (DEMO, 13)])
+def test_the_shipped_parks_load(path: Path, meters: int) -> None:
     found = expand(load_file(path, ParkSettings, check=check_park), TODAY)
 
-    assert len(found.meters) == 12
+    assert len(found.meters) == meters
     assert {one.meter.demand.trade for one in found.meters} == set(found.settings.trades)
     assert [kind for record in found.truth() for kind in record["expected"]]  # type: ignore[attr-defined]
 
@@ -81,6 +81,7 @@ def test_wire_faults_stand_on_the_right_endpoint() -> None:
         ("faults: [{fault: drop, meters: [shop-999]}]", "faults[0].meters", "no meter 'shop-999'"),
         ("festivals: [13-40]", "festivals[0]", "not a date like 06-18"),
         ("trades: {retail: 0}", "trades", "no meters"),
+        ("lines: [{line: dlms_hdlc_tcp, parity: even}]", "lines[0]", "neither parity nor a second stop bit"),
         ("timezone: Mars/Base", "timezone", "not a time zone"),
         ("scenarios: [{meter: shop-101, scenario: magnet}]", "scenarios[0].scenario", "magnet"),
     ],
@@ -109,7 +110,7 @@ def test_the_companion_files(tmp_path: Path) -> None:
         == collector["mqtt"]
         == {"host": "127.0.0.1", "port": 1999, "protocol": "3.1.1", "prefix": "wattline"}
     )
-    assert gateway["groups"][0]["every"] == "5min"
+    assert gateway["groups"][0]["every"] == "15min"
     assert collector["store"] == {"type": "sqlite", "path": "readings.db"}
     assert {approval["meter"] for approval in registry["approvals"]} == {"online-501", "online-502"}
     assert registry["approvals"][0]["from"] == "2026-06-18T09:30:00+08:00"
