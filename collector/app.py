@@ -26,6 +26,7 @@ from collector.rejudging import Rejudging
 from collector.signals import Counters
 from collector.store.store import Store
 from metering.control import Ack
+from metering.ending import end
 from metering.errors import Alarm, BackOff
 from metering.log import log
 from metering.topics import Topics
@@ -130,9 +131,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
                 task.result()
     finally:
         everything = (asked_to_stop, committing, relaying, approving, reporting, feeding, *receiving)
-        for one in everything:
-            one.cancel()
-        await asyncio.gather(*everything, return_exceptions=True)
+        await end(everything)
     log.info("collector stopped", **counters.as_dict())
 
 

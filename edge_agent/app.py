@@ -16,12 +16,15 @@ from edge_agent.drivers.driver import Driver
 from edge_agent.drivers.registry import AnyProfile, DlmsMeterSettings, MeterSettings, ProfileShelf, make_driver
 from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
+from edge_agent.polling.care import care_of
+from edge_agent.polling.filing import Filing
 from edge_agent.polling.gathering import RoundName
 from edge_agent.polling.memory import remember
 from edge_agent.polling.poller import Poller
 from edge_agent.polling.rate_group import RANK, GroupSettings
 from edge_agent.polling.register_truth import LARGEST_METER_A, LARGEST_METER_KW, RegisterTruth, Terminals
 from edge_agent.polling.schedule import clock_is_set
+from edge_agent.polling.upkeep import Upkeep
 from edge_agent.polling.workload import Asks, asks_of
 from edge_agent.publishing.publisher import Publisher
 from edge_agent.signals import Counters
@@ -30,12 +33,12 @@ from edge_agent.synchronisation import kernel_synchronised, simulated_synchronis
 from metering.clock import Clock, SystemClock
 from metering.codec import epoch_text
 from metering.control import EdgeStatus, encode_control
+from metering.ending import end
 from metering.log import log
 from metering.mqtt_link import MqttLink, Will
 from metering.quantity import QUANTITIES
 from metering.topics import Topics
 
-_GOODBYE_S: Final = 5.0
 _COUNTERS_EVERY_S: Final = 300.0
 _NOTES: Final = 20  # in one status
 _VERSION: Final = version("wattline")
@@ -89,7 +92,7 @@ class Gateway:
         remember(self.spool, self._truth)
         drivers = drivers_of(settings, clock)
         self._buses = {name: self._bus(name, driver) for name, driver in drivers.items()}
-        self._desk = Desk(self._buses.values())
+        self._desk = Desk(self._buses.values(), self._heard_clock)
         self._publisher = Publisher(
             link,
             self.spool,
@@ -101,6 +104,12 @@ class Gateway:
             self._desk.answer,
             self._counters,
         )
+        self._filing = Filing(self.spool, clock, self._counters, self._publisher.wake)
+        cares = {
+            bus: [care_of(meter, bus.driver, settings.groups, settings.upkeep) for meter in bus.meters]
+            for bus in self._buses.values()
+        }
+        self._upkeep = Upkeep(settings.upkeep, settings.gateway, cares, self._filing, clock, self._counters)
         self._pollers = [self._poller(group, drivers) for group in settings.groups]
 
     def stop(self) -> None:
@@ -113,22 +122,29 @@ class Gateway:
             if isinstance(meter, DlmsMeterSettings) and not meter.dlms.protected:
                 log.warning("meter_unprotected", meter=meter.id)  # as somebody wrote into the file
         log.info("started", gateway=self._settings.gateway, version=_VERSION, epoch=epoch_text(self.spool.epoch))
-        background = [*(bus.run() for bus in self._buses.values()), self._publisher.run(), beat(), self._log_counters()]
+        background = [
+            *(bus.run() for bus in self._buses.values()),
+            self._upkeep.run(),
+            self._publisher.run(),
+            beat(),
+            self._log_counters(),
+        ]
         try:
             async with self._desk.open_at(door_beside(self._settings.spool.path)), asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(_guard(one)) for one in background]
                 await asyncio.gather(*(poller.run(self._stop) for poller in self._pollers))
                 notify("STOPPING=1")
-                for task in helpers:
-                    task.cancel()
-                await asyncio.wait(helpers, timeout=_GOODBYE_S)
+                await end(helpers)
         finally:
-            await asyncio.to_thread(self.spool.close)
+            await asyncio.to_thread(self.spool.close, self._upkeep.marks())
             log.info("stopped", **self._counters.as_dict())
+
+    def _heard_clock(self, meter: str, offset_s: float | None) -> None:
+        self._upkeep.heard_clock(meter, offset_s)
 
     def _bus(self, name: str, driver: Driver) -> Bus:
         meters = [meter.id for meter in self._settings.meters if meter.bus == name]
-        return Bus(name, driver, meters, self._clock, self._counters)
+        return Bus(name, driver, meters, self._clock, self._counters, self._settings.upkeep.line_share)
 
     def _poller(self, group: GroupSettings, drivers: dict[str, Driver]) -> Poller:
         asks = asks_of(group, self._settings.groups, self._settings.meters, drivers)
@@ -137,12 +153,12 @@ class Gateway:
         return Poller(
             name,
             by_bus,
-            self.spool,
+            self._filing,
             self._truth,
             self._clock,
             self._synchronised,
             self._counters,
-            self._publisher.wake,
+            self._upkeep,
             RANK[group.priority],
         )
 

@@ -7,7 +7,9 @@ import sys
 import typer
 
 from edge_agent.commands.check import check
+from edge_agent.commands.clock import clock
 from edge_agent.commands.init import init
+from edge_agent.commands.load_profile import load_profile
 from edge_agent.commands.options import EXIT_CODES, WRONG_CONFIG, complain
 from edge_agent.commands.ports import ports
 from edge_agent.commands.probe import probe
@@ -27,7 +29,7 @@ cli = typer.Typer(
     help=f"Polls the meters of one gateway and publishes their rounds, losing none.\n\n{EXIT_CODES}",
 )
 
-for command in (ports, scan, init, check, probe, run, status, tail, profiles, schema):
+for command in (ports, scan, init, check, probe, load_profile, clock, run, status, tail, profiles, schema):
     cli.command()(command)
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings, DlmsHdlcSettings
 from edge_agent.drivers.dlms.keys import from_folder
 from edge_agent.drivers.dlms.meter_mistakes import meter_mistakes
+from edge_agent.drivers.dlms.profile import DlmsProfile
+from edge_agent.drivers.dlms.push_inbox import POLLS_A_PUSH
+from edge_agent.drivers.dlms.push_settings import (
+    DlmsPushSettings,
+    push_meter_mistakes,
+    push_name,
+    push_profile_mistake,
+)
 from edge_agent.drivers.dlt645.bus_settings import Dlt645SerialSettings
 from edge_agent.drivers.modbus.bus_settings import HIGHEST_LINE_UNIT, ModbusRtuSettings
 from edge_agent.drivers.registry import (
@@ -25,8 +34,10 @@ from edge_agent.drivers.registry import (
     ProfileShelf,
     kind_of,
     make_driver,
+    with_kinds,
 )
 from edge_agent.polling.rate_group import GroupSettings
+from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
 from edge_agent.spool.spool import SpoolSettings
@@ -59,6 +70,12 @@ class GatewaySettings(Settings):
     meters: tuple[MeterSettings, ...] = Field(max_length=10_000, description="Meters on the buses.")
     groups: tuple[GroupSettings, ...] = Field(max_length=20, description="Rate groups.")
     publish: PublishSettings = Field(PublishSettings(), description="How rounds are sent.")
+    upkeep: UpkeepSettings = Field(UpkeepSettings(), description="What meters remember: histories, logs, clocks.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds(cls, document: object) -> object:
+        return with_kinds(document)
 
 
 def load(path: Path, lang: Language = "en") -> GatewaySettings:
@@ -76,7 +93,9 @@ def load(path: Path, lang: Language = "en") -> GatewaySettings:
 
 
 def _bus_from(bus: BusSettings, folder: Path) -> BusSettings:
-    return bus.model_copy(update={"counters": folder / bus.counters}) if isinstance(bus, DlmsBusSettings) else bus
+    if not isinstance(bus, DlmsBusSettings | DlmsPushSettings):
+        return bus
+    return bus.model_copy(update={"counters": folder / bus.counters})
 
 
 def _meter_from(meter: MeterSettings, folder: Path) -> MeterSettings:
@@ -121,7 +140,8 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     buses = loaded.value.buses
     places = [str(bus.device.resolve()) if isinstance(bus, _PORTS) else f"{bus.host}:{bus.port}" for bus in buses]
     for i, place in _repeated(places):
-        key = "device" if isinstance(buses[i], _PORTS) else "host"
+        key = "listen" if isinstance(buses[i], DlmsPushSettings) else "host"
+        key = "device" if isinstance(buses[i], _PORTS) else key
         yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
     for i, bus in enumerate(buses):
         for key in ("ca_file", "certificate_file", "key_file"):
@@ -143,20 +163,29 @@ def _near_miss(baudrate: int | None) -> int | None:
 def _meters(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     settings = loaded.value
     buses = loaded.named("buses")
+    kinds = {bus.id: kind_of(bus) for bus in settings.buses}
+    pushing = {bus.id for bus in settings.buses if isinstance(bus, DlmsPushSettings)}
     for i, meter in enumerate(settings.meters):
         if buses and meter.bus not in buses:
             yield loaded.problem(
                 ("meters", i, "bus"), say["no such bus"].format(meter.bus) + _hint(meter.bus, buses, say)
             )
         here: Place = ("meters", i, "profile")
-        if meter.profile not in (names := shelf.names_of(type(meter))):
+        names = shelf.names_of(type(meter))
+        if meter.profile not in names and meter.profile in shelf.names_of(kinds.get(meter.bus, type(meter))):
+            continue  # right for its bus: it is the address that is of another kind
+        if meter.profile not in names:
             hint = _hint(meter.profile, names, say)
             yield loaded.problem(here, say["no such profile"].format(meter.profile) + hint)
             continue
         try:
-            shelf.of(meter)
+            profile = shelf.of(meter)
         except ConfigError as error:
             yield loaded.problem(here, say["broken profile"].format(error))
+            continue
+        if meter.bus in pushing and isinstance(meter, DlmsMeterSettings) and isinstance(profile, DlmsProfile):
+            text = push_profile_mistake(meter.dlms, meter.profile, profile, say)
+            yield from () if text is None else (loaded.problem(here, text),)
 
 
 def _addresses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Iterator[Problem]:
@@ -167,11 +196,13 @@ def _addresses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Ite
         if (bus := buses.get(meter.bus)) is not None:
             for keys, text in _address_mistakes(bus, meter, folder, say):
                 yield loaded.problem(("meters", i, *keys), text)
-    places = [f"{meter.bus}/{KEYS[type(meter)]}/{_address(meter)}" for meter in meters]
+    places = [f"{meter.bus}/{KEYS[type(meter)]}/{_address(meter, buses.get(meter.bus))}" for meter in meters]
     for i, _ in _repeated(places):
         meter, key = meters[i], KEYS[type(meters[i])]
         first = meters[places.index(places[i])].id
-        yield loaded.problem(("meters", i, key), say[f"{key} twice"].format(_address(meter), meter.bus, first))
+        address = _address(meter, bus := buses.get(meter.bus))
+        text = say["push twice"].format(first) if isinstance(bus, DlmsPushSettings) else say[f"{key} twice"]
+        yield loaded.problem(("meters", i, key), text.format(address, meter.bus, first))
 
 
 def _address_mistakes(bus: BusSettings, meter: MeterSettings, folder: Path, say: Words) -> Iterator[tuple[Place, str]]:
@@ -181,12 +212,17 @@ def _address_mistakes(bus: BusSettings, meter: MeterSettings, folder: Path, say:
     elif isinstance(meter, DlmsMeterSettings) and isinstance(bus, DlmsBusSettings):
         for one, text in meter_mistakes(bus, meter.dlms, folder, say):
             yield ("dlms", one), text
+    elif isinstance(meter, DlmsMeterSettings) and isinstance(bus, DlmsPushSettings):
+        for one, text in push_meter_mistakes(meter.dlms, folder, say):
+            yield ("dlms", one), text
     elif isinstance(meter, ModbusMeterSettings) and bus.on_a_line and meter.unit > HIGHEST_LINE_UNIT:
         yield ("unit",), say["unit on a line"].format(meter.unit)
 
 
-def _address(meter: MeterSettings) -> str:
-    """Where on its bus a meter is."""
+def _address(meter: MeterSettings, bus: BusSettings | None) -> str:
+    """Where on its bus a meter is; one that pushes is where its name says, and without a name nowhere else's."""
+    if isinstance(meter, DlmsMeterSettings) and isinstance(bus, DlmsPushSettings):
+        return push_name(meter.dlms) or meter.id
     if isinstance(meter, Dlt645MeterSettings):
         return meter.address
     if isinstance(meter, ModbusMeterSettings):
@@ -197,7 +233,7 @@ def _address(meter: MeterSettings) -> str:
 
 def _groups(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words) -> Iterator[Problem]:
     groups = loaded.value.groups
-    offered = _offered(loaded.value.meters, shelf) if loaded.whole("meters") else set()
+    offered = _offered(loaded.value, shelf) if loaded.whole("meters") else set()
     taken: dict[str, str] = {}
     for i, group in enumerate(groups):
         if 86_400_000 % group.period_ms:
@@ -231,22 +267,31 @@ def _overloaded(loaded: Loaded[GatewaySettings], shelf: ProfileShelf, say: Words
     settings = loaded.value
     kinds = {bus.id: kind_of(bus) for bus in settings.buses}
     sound = all(kinds.get(meter.bus) is type(meter) for meter in settings.meters)
-    if not sound or not _offered(settings.meters, shelf):
+    if not sound or not _offered(settings, shelf):
         return
     for i, bus in enumerate(settings.buses):
         driver = make_driver(bus, settings.meters, shelf, SystemClock())
         meters = [meter for meter in settings.meters if meter.bus == bus.id]
-        share = sum(load.share for load in loads_of(settings.groups, meters, {bus.id: driver})[bus.id])
+        loads = loads_of(settings.groups, meters, {bus.id: driver})[bus.id]
+        share = sum(load.share for load in loads)
+        longest_s = bus.every / POLLS_A_PUSH if isinstance(bus, DlmsPushSettings) else math.inf
+        slow = {load.group for load in loads if load.meters and load.period_s > longest_s}
+        for k in (k for k, group in enumerate(settings.groups) if group.id in slow):
+            text = say["push period"].format(bus.id, longest_s * POLLS_A_PUSH, longest_s)
+            yield loaded.problem(("groups", k, "every"), text)
         if share > 1:
             yield loaded.problem(("buses", i), say["overloaded"].format(bus.id, share, bus.speed))
 
 
-def _offered(meters: Iterable[MeterSettings], shelf: ProfileShelf) -> set[str]:
+def _offered(settings: GatewaySettings, shelf: ProfileShelf) -> set[str]:
     """Every quantity of every usable profile; empty if a profile is missing or wrong, which is said elsewhere."""
     offered: set[str] = set()
-    for meter in {(meter.profile, type(meter)): meter for meter in meters}.values():
+    pushing = {bus.id for bus in settings.buses if isinstance(bus, DlmsPushSettings)}
+    kinds = {(meter.profile, type(meter), meter.bus in pushing): meter for meter in settings.meters}
+    for (_, _, pushes), meter in kinds.items():
         try:
-            offered |= shelf.of(meter).quantities
+            profile = shelf.of(meter)
+            offered |= profile.pushed if pushes and isinstance(profile, DlmsProfile) else profile.quantities
         except (KeyError, ConfigError):
             return set()
     return offered

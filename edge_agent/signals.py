@@ -16,6 +16,11 @@ class Counters:
     reads_failed: int = 0
     reads_suspended: int = 0  # of meters that are being left alone
     reads_overrun: int = 0  # that the line had no time for
+    rows_read_back: int = 0  # of meters' own histories
+    rows_misfit: int = 0  # of these, left out: no register can have stood so between the good rows beside it
+    log_entries: int = 0  # of meters' own logs
+    log_entries_unknown: int = 0  # that say nothing to us
+    chores_failed: int = 0
     messages_sent: int = 0
     connections: int = 0
 

@@ -102,15 +102,20 @@ async def _ask_desk(door: Path, meters: list[str]) -> list[Answer]:
     answers = []
     for meter in meters:
         reply = await ask_at(door, ReadCommand(meter, meter))
-        answers.append(Answer(meter, _outcome(reply), reply.elapsed_ms))
+        answers.append(Answer(meter, outcome_of(reply), reply.elapsed_ms))
     return answers
 
 
-def _outcome(reply: ReadReply) -> Reading | ReadFailure:
+def outcome_of(reply: ReadReply) -> Reading | ReadFailure:
+    """What the running agent told of a read."""
     if not reply.failure:
         return Reading(reply.measured_at, reply.values, Quality(reply.quality), reply.requests)
-    known = reply.failure in tuple(Reason)
-    return ReadFailure(Reason(reply.failure) if known else Reason.NO_REPLY, reply.detail, reply.code)
+    return failure_of(reply.failure, reply.detail, reply.code)
+
+
+def failure_of(word: str, detail: str, code: int | None) -> ReadFailure:
+    """What the running agent told of a failure; its word may be newer than ours."""
+    return ReadFailure(Reason(word) if word in tuple(Reason) else Reason.NO_REPLY, detail, code)
 
 
 async def _ask_bus(driver: Driver, meters: list[str]) -> list[Answer]:

@@ -155,13 +155,13 @@ _unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap | _MeterEvents).
 _read_meters = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap | _PlainMeterEvents).decode
 _read_plain_envelope = msgspec.json.Decoder(_PlainEnvelope).decode
-_compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
 def encode_body(content: Content) -> bytes:
     """The compressed body of a packed message: what the spool keeps."""
-    return _compress(_pack_body(_body(content)))
+    # A compressor of its own: rounds of two groups are kept by two threads, and one compressor mixes them up.
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress(_pack_body(_body(content)))
 
 
 def encode_packed(envelope: Envelope, body: bytes) -> bytes:

@@ -17,6 +17,7 @@ from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.reasoncodes import ReasonCode
 
+from metering.ending import give_way, heeding
 from metering.errors import AccessRefused, LinkLost, StopAndFix
 from metering.settings import MqttSettings, read_secret
 
@@ -45,7 +46,7 @@ class MqttConnection:
             LinkLost: the connection broke.
         """
         try:
-            await self._client.subscribe([(topic, 1) for topic in topics])
+            await heeding(self._client.subscribe([(topic, 1) for topic in topics]))
         except aiomqtt.MqttError as error:
             raise LinkLost(str(error)) from error
 
@@ -56,7 +57,7 @@ class MqttConnection:
             LinkLost: the connection broke, or the broker keeps the receipt back.
         """
         try:
-            await self._client.publish(topic, payload, qos=1, retain=retain)
+            await heeding(self._client.publish(topic, payload, qos=1, retain=retain))
         except aiomqtt.MqttError as error:
             raise LinkLost(str(error)) from error
 
@@ -98,6 +99,7 @@ class MqttLink:
         """
         try:
             async with self._client() as client:
+                give_way()
                 client.pending_calls_threshold = 10 * _IN_FLIGHT  # below it only logs noise
                 yield MqttConnection(client)
         except MqttConnectError as error:

@@ -31,7 +31,8 @@ def explain(error: ErrorDetails, tree: MarkedTree, model: type[BaseModel]) -> Pr
             text = words["secret"].format(_SECRETS[wrong.lower()])
         return Problem.at(tree.keys.get(path), path, text)
     if kind == "missing":
-        return Problem.at(tree.nearest(path), (*path, error["loc"][-1]), words["missing"])
+        text = words["missing"] + _example(model, path, str(error["loc"][-1]), words)
+        return Problem.at(tree.nearest(path), (*path, error["loc"][-1]), text)
     template = MESSAGES.get(kind)
     text = error["msg"].removeprefix("Value error, ")
     if template is not None:
@@ -120,14 +121,33 @@ def _plain(context: dict[str, Any], lang: Language) -> dict[str, str]:
     return plain
 
 
+def _example(model: type[BaseModel], path: Place, name: str, words: dict[str, str]) -> str:
+    """How the key may be written, if its field says so."""
+    for one in _models_at(model, path):
+        if name in one.model_fields and (examples := one.model_fields[name].examples):
+            return words["such as"].format(f"{name}: {_written(examples[0])}")
+    return ""
+
+
+def _written(example: object) -> str:
+    """An example as it stands in a file."""
+    if isinstance(example, dict):
+        return f"{{{', '.join(f'{key}: {_written(value)}' for key, value in example.items())}}}"
+    return f'"{example}"' if isinstance(example, str) and example.isdecimal() else str(example)
+
+
 def _fields_at(model: type[BaseModel], path: Place) -> set[str]:
     """Fields a mapping at ``path`` may have, over all members of a union."""
+    return {name for candidate in _models_at(model, path) for name in candidate.model_fields}
+
+
+def _models_at(model: type[BaseModel], path: Place) -> list[type[BaseModel]]:
     candidates = [model]
     for part in path:
         if not isinstance(part, int):
             fields = [c.model_fields[part].annotation for c in candidates if part in c.model_fields]
             candidates = [found for annotation in fields for found in _models_in(annotation)]
-    return {name for candidate in candidates for name in candidate.model_fields}
+    return candidates
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -5,6 +5,7 @@
     registry.yaml    for the collector: contracts, ratings, trades, approvals
     collector.yaml   for the collector: broker, state, store
     truth.jsonl      what was done to which meter: nobody but a judge may read it
+    keys/            keys and passwords of DLMS meters, for their owner only
 
 Paths inside the files are relative to the folder.
 """
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
+from zlib import crc32
 
 import yaml
 
+from simulators.dlms_secrets import CLIENT, files_of, write_secrets
 from simulators.park import Park, ParkMeter
 from simulators.park_settings import CHARACTERS, SERIAL_PORTS
 
@@ -55,7 +58,7 @@ class Services:
 
 
 def write_companions(park: Park, folder: Path, services: Services) -> None:
-    """Write all five files.
+    """Write all of them.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -65,8 +68,21 @@ def write_companions(park: Park, folder: Path, services: Services) -> None:
     _write(folder / "gateway.yaml", gateway(park, services, folder))
     _write(folder / "registry.yaml", registry(park))
     _write(folder / "collector.yaml", collector(services))
+    write_keys(park, folder)
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in park.truth())
     (folder / "truth.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def write_keys(park: Park, folder: Path) -> None:
+    """Write what the gateway has to know of its DLMS meters and YAML must not say.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    for one in park.meters:
+        line = park.line(one.endpoint)
+        if line.protocol == "dlms" and line.security != "none":
+            write_secrets(folder, park.settings.seed, one.meter.name, line.security)
 
 
 def gateway(park: Park, services: Services, folder: Path) -> dict[str, Any]:
@@ -85,9 +101,21 @@ def gateway(park: Park, services: Services, folder: Path) -> dict[str, Any]:
 
 def _polled(park: Park, one: ParkMeter) -> dict[str, Any]:
     meter = {"id": one.meter.name, "bus": f"b{one.endpoint + 1}"}
-    if park.line(one.endpoint).is_dlt645:
-        return meter | {"address": f"{one.unit:012d}", "profile": "dlt645_three_phase"}
-    return meter | {"unit": one.unit, "profile": one.model}
+    line = park.line(one.endpoint)
+    match line.protocol:
+        case "dlt645":
+            return meter | {"address": f"{one.unit:012d}", "profile": "dlt645_three_phase"}
+        case "dlms":
+            access = {"client": CLIENT, "security": line.security, **files_of(one.meter.name, line.security)}
+            address = {"server": one.unit} if line.line == "dlms_tcp" else {"server": 1, **_on_the_line(one.unit)}
+            return meter | {"profile": "iec_generic", "dlms": address | access}
+        case "modbus":
+            return meter | {"unit": one.unit, "profile": one.model}
+
+
+def _on_the_line(unit: int) -> dict[str, int]:
+    """Physical address of an HDLC meter: seven bits in an address of two octets, else fourteen in four."""
+    return {"physical": unit, "address_octets": 2 if unit <= 0x7F else 4}  # noqa: PLR2004 - seven bits
 
 
 def _bus(park: Park, number: int, folder: Path) -> dict[str, Any]:
@@ -98,7 +126,11 @@ def _bus(park: Park, number: int, folder: Path) -> dict[str, Any]:
     else:
         bus |= {"host": park.settings.host, "port": park.ports[number]}
     if line.line in CHARACTERS:
-        bus |= {"baudrate": line.baudrate, "parity": line.parity, "stop_bits": line.stop_bits}
+        bus["baudrate"] = line.baudrate
+    if line.line in CHARACTERS and line.protocol != "dlms":
+        bus |= {"parity": line.parity, "stop_bits": line.stop_bits}
+    if line.protocol == "dlms":
+        bus |= {"system_title": f"{b'WTL'.hex()}{crc32(park.settings.park.encode()):010x}", "counters": "counters"}
     if line.line == "modbus_tls":
         bus["ca_file"] = str(line.ca_file)
     return bus | {"timeout": "1s"}

@@ -21,6 +21,7 @@ from typing import Any, Final
 from metering.clock import SimulatedClock
 from metering.codec import decode
 from metering.control import Ack, CollectorStatus, decode_control
+from metering.ending import end
 from metering.errors import DecodeError, StopAndFix
 from metering.round import Round
 from metering.settings import Language
@@ -128,9 +129,7 @@ class Demonstration:
                 await self._drain()
                 outcome = await self._settle()
             finally:
-                ear.cancel()
-                with suppress(asyncio.CancelledError):
-                    await ear
+                await end([ear])
         return outcome
 
     def _wanted(self) -> list[str]:
@@ -157,7 +156,8 @@ class Demonstration:
         park, tell, speed = self._park, self._tell, speed_for(for_s)
         self._clock = SimulatedClock(park.start_ms, speed, time.time_ns() // 1_000_000)
         await self._stack.start_park(str(self._clock))
-        self._say(tell.say("park", len(park.meters), len(park.ports), tell.trades(park.settings.trades)))
+        spoken = tell.protocols(park.line(one.endpoint).protocol for one in park.meters)
+        self._say(tell.say("park", len(park.meters), spoken, tell.trades(park.settings.trades)))
         start = datetime.fromtimestamp(park.start_ms / 1000, park.zone)
         self._say(tell.say("clock", start, speed, speed * for_s / 3600, for_s))
         await self._stack.start_edge(str(self._clock))

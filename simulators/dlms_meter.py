@@ -1,21 +1,23 @@
-"""DLMS meters behind one TCP port, in the wrapper or in HDLC frames (as behind a serial server).
+"""DLMS meters behind one TCP port, in the wrapper or in HDLC frames, and on a line whose characters take their time.
 
-Each connection has sessions of its own, one for each pair of client and meter, as meters have associations. The
-wire's faults are applied here, those of an attacker inside the session.
+    DlmsServer   one TCP port; each connection has associations of its own
+    HdlcLine     what hangs on a paced line: a serial port, or a serial server that passes characters on
+
+The faults of ``Wire`` are applied here and to what a meter says, those of an attacker inside the session.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from metering.clock import Clock
+from simulators.dlms.associations import Associations
 from simulators.dlms.device import LogicalDevice
-from simulators.dlms.faults import DlmsFaults
-from simulators.dlms.framing import Broken, Framing, HdlcFraming, WrapperFraming
-from simulators.dlms.session import Session
+from simulators.dlms.framing import INFORMATION, Broken, Framing, HdlcFraming, WrapperFraming, addressed
+from simulators.faults import Delivery, Wire
+from simulators.tcp_server import TcpServer, carry_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,72 +26,36 @@ class DlmsEndpoint:
 
     devices: Mapping[int, LogicalDevice]
     framing: Literal["wrapper", "hdlc"] = "wrapper"
-    information: int = 128  # octets of an HDLC frame
+    information: int = INFORMATION
+    wire: Wire = field(default_factory=lambda: Wire(0))
 
     def make_framing(self) -> Framing:
         """For a new connection."""
-        return WrapperFraming() if self.framing == "wrapper" else HdlcFraming(self.information)
+        return WrapperFraming() if self.framing == "wrapper" else HdlcFraming(self.devices, self.information)
 
 
-class DlmsServer:
+class DlmsServer(TcpServer[DlmsEndpoint]):
     """Listens on one TCP port for one endpoint."""
 
-    def __init__(self, endpoint: DlmsEndpoint, clock: Clock, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Nothing listens before ``start``; port 0 takes any free one."""
-        self.endpoint = endpoint
-        self.host = host
-        self.port = port
-        self.requests_total = 0
-        self.connections_total = 0
-        self.clock = clock
-        self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the port is taken or forbidden.
-        """
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Close the port and every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        for connection in list(self._connections):
-            connection.abort()
-        await self._server.wait_closed()
-        self._server = None
-
-    def joined(self, connection: _Connection) -> None:
-        """Note a new connection."""
-        self.connections_total += 1
-        self._connections.add(connection)
-
-    def left(self, connection: _Connection) -> None:
-        """Forget a connection."""
-        self._connections.discard(connection)
+    def _accept(self) -> asyncio.Protocol:
+        return _Connection(self)
 
 
 class _Connection(asyncio.Protocol):
-    """One client: its framing and its sessions."""
+    """One client: its framing and its associations."""
 
     def __init__(self, server: DlmsServer) -> None:
         self._server = server
         self._framing = server.endpoint.make_framing()
-        self._sessions: dict[tuple[int, int], Session] = {}
-        self._faults = DlmsFaults()
+        self._associations = Associations(server.endpoint.devices, server.endpoint.wire)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
         self._transport = transport
-        self._server.joined(self)
+        if not self._server.joined(self):
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
@@ -100,12 +66,12 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer whatever is complete."""
         try:
-            frames = self._framing.feed(data, self._answer)
+            replies = self._framing.feed(data, self._answer)
         except Broken:
             self.abort()
             return
-        for frame in frames:
-            self._deliver(frame)
+        for reply in replies:
+            carry_out(self._server.endpoint.wire.carried(reply, self._server.now_ms()), self._transport)
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -113,27 +79,30 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _answer(self, client: int, address: int, request: bytes) -> bytes | None:
-        device = self._server.endpoint.devices.get(address)
-        if device is None:
-            return None
-        self._server.requests_total += 1
-        self._faults = device.faults
-        key = (client, address)
-        if key not in self._sessions:
-            self._sessions[key] = Session(device, client)
-        return self._sessions[key].answer(request, self._server.clock.now_ms())
+        self._server.requests_total += address in self._server.endpoint.devices
+        return self._associations.answer(client, address, request, self._server.now_ms())
 
-    def _deliver(self, frame: bytes) -> None:
-        faults = self._faults
-        if faults.strikes("reset"):
-            self.abort()
-        elif faults.strikes("drop"):
-            return
-        else:
-            octets = faults.damaged(frame) if faults.strikes("corrupt") else frame
-            late = faults.strikes("delay")
-            asyncio.get_running_loop().call_later(late.delay_s, self._write, octets) if late else self._write(octets)
 
-    def _write(self, octets: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(octets)
+class HdlcLine:
+    """The meters of one line, by their number on it; what they have open stays open whoever holds the line."""
+
+    def __init__(self, devices: Mapping[int, LogicalDevice], wire: Wire, information: int = INFORMATION) -> None:
+        """Take the meters and their wire."""
+        self.devices = devices
+        self.wire = wire
+        self._framing = HdlcFraming(devices, information)
+        self._associations = Associations(devices, wire)
+
+    def heard(self, octets: bytes, now_ms: int) -> Delivery | None:
+        """What stood between two silences → what reaches the master; ``None`` if nobody answers it."""
+
+        def answer(client: int, address: int, request: bytes) -> bytes | None:
+            return self._associations.answer(client, address, request, now_ms)
+
+        self._framing.forget()
+        replies = self._framing.feed(octets, answer)
+        return self.wire.carried(replies[-1], now_ms) if replies else None
+
+    def addressed(self, octets: bytes) -> int:
+        """Whom a frame is for that begins so."""
+        return addressed(octets)

@@ -6,6 +6,7 @@ Written from the standard (5.2) and independent of what the edge agent uses, so 
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +19,9 @@ _OFFSET: Final = 0x33
 _REFUSED: Final = 0xC0
 _IDENTIFIER: Final = 4
 ANYBODY: Final = -1
-"""Unit of a frame whose address is full of wildcards."""
+"""Unit of a frame whose address has wildcards."""
+
+_SHORTENED: Final = re.compile("(aa)+([0-9]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Dlt645Frame:
 
     unit: int  # the address as a number
     pdu: bytes
+    ends: str = ""  # with wildcards: the digits behind them
 
     @classmethod
     def parse(cls, octets: bytes) -> Dlt645Frame | None:
@@ -37,10 +41,12 @@ class Dlt645Frame:
         if octets[9] != len(octets) - _SHORTEST or sum(octets[:-2]) % 256 != octets[-2]:
             return None
         address = octets[6:0:-1].hex()
-        if not address.isdecimal() and address != "a" * 12:
+        shortened = _SHORTENED.fullmatch(address) is not None
+        if not address.isdecimal() and not shortened:
             return None
         data = bytes((octet - _OFFSET) % 256 for octet in octets[10:-2])
-        return cls(int(address) if address.isdecimal() else ANYBODY, octets[8:9] + data)
+        pdu = octets[8:9] + data
+        return cls(ANYBODY, pdu, address.lstrip("a")) if shortened else cls(int(address), pdu)
 
     @property
     def octets(self) -> bytes:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from functools import reduce
+from itertools import zip_longest
+from operator import and_
 from typing import Final
 
 from simulators import meter_image as shown
 from simulators.dlt645_framing import ANYBODY, Dlt645Frame
 from simulators.faults import Delivery, Wire
-from simulators.framing import Frame
 from simulators.lies import Metered
 from simulators.physics import Reading, Three
 
@@ -109,28 +111,37 @@ class Dlt645Endpoint:
     meters: Mapping[int, Dlt645Meter]
     wire: Wire
 
-    def frame(self, octets: bytes) -> Frame | None:
-        """What stood between two silences."""
-        return Dlt645Frame.parse(octets)
+    def heard(self, octets: bytes, now_ms: int) -> Delivery | None:
+        """What stood between two silences → what reaches the master; ``None`` if it was no frame."""
+        frame = Dlt645Frame.parse(octets)
+        return None if frame is None else self.answer(frame, now_ms)
 
     def addressed(self, octets: bytes) -> int:
         """Whom a frame is for that begins so."""
         frame = Dlt645Frame.parse(octets)
         return ANYBODY if frame is None else frame.unit
 
-    def answer(self, frame: Frame, now_ms: int) -> Delivery:
+    def answer(self, frame: Dlt645Frame, now_ms: int) -> Delivery:
         """One whole request → what reaches the master; to a broadcast nobody answers."""
-        unit = frame.unit
-        if unit == ANYBODY and len(self.meters) == 1:
-            unit = next(iter(self.meters))
-        meter = self.meters.get(unit)
-        if meter is None or unit == _BROADCAST or frame.pdu[0] & _FROM_METER:
-            return Delivery()
-        mine = frame.from_unit(unit)
-        return self.wire.deliver(_answered(mine, meter, now_ms), now_ms)
+        units = [frame.unit]
+        if frame.unit == ANYBODY:
+            units = [unit for unit in self.meters if f"{unit:012d}".endswith(frame.ends)]
+        spoken = [
+            self.wire.deliver(_answered(frame.from_unit(unit), self.meters[unit], now_ms), now_ms)
+            for unit in units
+            if unit in self.meters and unit != _BROADCAST and not frame.pdu[0] & _FROM_METER
+        ]
+        return spoken[0] if len(spoken) == 1 else _collided(spoken)
 
 
-def _answered(frame: Frame, meter: Dlt645Meter, now_ms: int) -> Frame:
+def _collided(spoken: Sequence[Delivery]) -> Delivery:
+    """What the master hears of several at once: a line is at zero as soon as one of them pulls it there."""
+    octets = zip_longest(*(one.data for one in spoken), fillvalue=0xFF)
+    data = bytes(reduce(and_, together) for together in octets)
+    return Delivery(data, max((one.delay_s for one in spoken), default=0.0), any(one.close for one in spoken))
+
+
+def _answered(frame: Dlt645Frame, meter: Dlt645Meter, now_ms: int) -> Dlt645Frame:
     function, asked = frame.pdu[0], frame.pdu[1:]
     if function == _ADDRESS:
         return frame.with_pdu(bytes((function | _FROM_METER,)) + bytes.fromhex(f"{frame.unit:012d}")[::-1])

@@ -10,9 +10,12 @@ The wire takes a finished answer, whatever its framing, and decides what arrives
     late               arrives so late that the next question is under way
     noise              some octets are flipped on the line (behind a serial server that translates: nothing arrives)
     garbage            random bytes arrive instead
+    flood              far more of them than any answer has
+    babble             random bytes arrive before the answer
+    cut                half of the answer arrives, then the connection is closed; on a serial line nothing more comes
     echo               a serial adapter hears itself: the question comes back before the answer
     exception          the meter refuses with an exception code
-    short              fewer registers than asked, in a well-formed answer
+    short              less than was asked, in a well-formed answer
     wrong_unit         the answer names a neighbour
     wrong_transaction  the answer to some other request
     close              the connection is closed instead; on a serial line nothing arrives
@@ -27,9 +30,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar, get_args
 
-from simulators.framing import Frame
+from simulators.framing import Carried, Frame, Said
 
 FaultName = Literal[
     "silent",
@@ -39,6 +42,9 @@ FaultName = Literal[
     "late",
     "noise",
     "garbage",
+    "flood",
+    "babble",
+    "cut",
     "echo",
     "exception",
     "short",
@@ -51,6 +57,13 @@ FaultName = Literal[
 _LATE_S: Final = 1.2  # behind the usual time-out of a second
 _FOREVER_MS: Final = 2**62
 _LAST_UNIT: Final = 247
+_FLOOD_OCTETS: Final = 800
+_MOST_BEFORE: Final = 12
+
+_OF_THE_METER: Final[frozenset[FaultName]] = frozenset({"exception", "short", "wrong_transaction"})
+_OF_THE_LINE: Final[frozenset[FaultName]] = frozenset(get_args(FaultName)) - _OF_THE_METER - {"echo"}
+
+S = TypeVar("S", bound=Said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +112,49 @@ class Wire:
 
     def deliver(self, answer: Frame, now_ms: int) -> Delivery:
         """What becomes of one whole answer."""
-        unit = answer.unit
+        return self.carried(self.altered(answer, now_ms), now_ms)
+
+    def altered(self, answer: S, now_ms: int) -> S:
+        """What the meter says instead, if it says something else."""
+        for fault in self._striking(answer.unit, now_ms, _OF_THE_METER):
+            match fault.name:
+                case "exception":
+                    answer = answer.refused(fault.code)
+                case "short":
+                    answer = answer.shortened()
+                case "wrong_transaction":
+                    answer = answer.astray()
+        return answer
+
+    def carried(self, answer: Carried, now_ms: int) -> Delivery:
+        """What reaches the other side of what the meter says."""
         delay_s = 0.0
-        spoilt: bytes | None = None
-        for fault in self.faults:
-            if fault.name == "echo" or not fault.strikes(unit, now_ms) or self._random.random() >= fault.share:
-                continue
-            if fault.name in ("silent", "drop", "dead"):
-                return Delivery()
-            if fault.name in ("close", "refuse"):
-                return Delivery(close=True)
+        octets: bytes | None = None
+        for fault in self._striking(answer.unit, now_ms, _OF_THE_LINE):
             delay_s += fault.delay_s or (_LATE_S if fault.name == "late" else 0.0)
-            if fault.name == "garbage":
-                spoilt = self._random.randbytes(len(answer.octets))
-            elif fault.name == "noise":
-                spoilt = answer.damaged(self._random)
-            else:
-                answer = _other(answer, fault)
-        return Delivery(answer.octets if spoilt is None else spoilt, delay_s)
+            match fault.name:
+                case "silent" | "drop" | "dead":
+                    return Delivery()
+                case "close" | "refuse":
+                    return Delivery(close=True)
+                case "cut":
+                    return Delivery(answer.octets[: len(answer.octets) // 2], delay_s, close=True)
+                case "wrong_unit":
+                    octets = answer.from_unit(answer.unit % _LAST_UNIT + 1).octets
+                case "garbage":
+                    octets = self._random.randbytes(len(answer.octets))
+                case "flood":
+                    octets = self._random.randbytes(_FLOOD_OCTETS)
+                case "babble":
+                    octets = self._random.randbytes(self._random.randint(1, _MOST_BEFORE)) + answer.octets
+                case "noise":
+                    octets = answer.damaged(self._random)
+        return Delivery(answer.octets if octets is None else octets, delay_s)
 
-
-def _other(answer: Frame, fault: Fault) -> Frame:
-    """The answer that arrives instead."""
-    match fault.name:
-        case "exception":
-            return answer.refused(fault.code)
-        case "short":
-            return answer.shortened()
-        case "wrong_unit":
-            return answer.from_unit(answer.unit % _LAST_UNIT + 1)
-        case "wrong_transaction":
-            return answer.astray()
-    return answer
+    def _striking(self, unit: int, now_ms: int, names: frozenset[FaultName]) -> list[Fault]:
+        """The faults with such names that the answer at hand suffers."""
+        return [
+            fault
+            for fault in self.faults
+            if fault.name in names and fault.strikes(unit, now_ms) and self._random.random() < fault.share
+        ]

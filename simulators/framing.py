@@ -24,38 +24,12 @@ class BadStreamError(ValueError):
     """What arrives is no Modbus TCP."""
 
 
-class Frame(Protocol):
-    """A request or an answer with its envelope."""
+class Said(Protocol):
+    """What a meter says, and what it might say instead."""
 
     @property
     def unit(self) -> int:
-        """Which unit it is for, or from."""
-        ...
-
-    @property
-    def pdu(self) -> bytes:
-        """Function and data."""
-        ...
-
-    @property
-    def octets(self) -> bytes:
-        """As it stands on the wire."""
-        ...
-
-    def with_pdu(self, pdu: bytes) -> Self:
-        """The answer to a request, or another answer in its place."""
-        ...
-
-    def from_unit(self, unit: int) -> Self:
-        """As if another unit had sent it."""
-        ...
-
-    def astray(self) -> Self:
-        """As if it answered some other request."""
-        ...
-
-    def damaged(self, rng: random.Random) -> bytes:
-        """What the master hears of it when noise hits the line."""
+        """Which unit it is from."""
         ...
 
     def refused(self, code: int) -> Self:
@@ -64,6 +38,45 @@ class Frame(Protocol):
 
     def shortened(self) -> Self:
         """Well formed, with less in it than was asked for; a refusal stays as it is."""
+        ...
+
+    def astray(self) -> Self:
+        """As if it answered some other request."""
+        ...
+
+
+class Carried(Protocol):
+    """What stands on the wire, and what may become of it there."""
+
+    @property
+    def unit(self) -> int:
+        """Which unit it is for, or from."""
+        ...
+
+    @property
+    def octets(self) -> bytes:
+        """As it stands on the wire."""
+        ...
+
+    def from_unit(self, unit: int) -> Self:
+        """As if another unit had sent it."""
+        ...
+
+    def damaged(self, rng: random.Random) -> bytes:
+        """What the master hears of it when noise hits the line."""
+        ...
+
+
+class Frame(Said, Carried, Protocol):
+    """A request or an answer with its envelope."""
+
+    @property
+    def pdu(self) -> bytes:
+        """Function and data."""
+        ...
+
+    def with_pdu(self, pdu: bytes) -> Self:
+        """The answer to a request, or another answer in its place."""
         ...
 
 

@@ -8,16 +8,15 @@ a meter, so hundreds of meters cost what their requests cost. Lines have shells 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from metering.clock import Clock
 from simulators.faults import Delivery, Wire
 from simulators.framing import BadStreamError, Frame, MbapFrame, RtuFrame
 from simulators.lies import Metered
 from simulators.meter_image import MeterImage, refusal
+from simulators.tcp_server import TcpServer, Wired, carry_out
 
 UnknownUnit = Literal["silent", "exception"]
 
@@ -51,33 +50,21 @@ class Endpoint:
             return Delivery()
         return self.wire.deliver(frame.with_pdu(pdu), now_ms)
 
-    def frame(self, octets: bytes) -> Frame | None:
-        """What stood between two silences of a line."""
-        return RtuFrame.parse(octets)
+    def heard(self, octets: bytes, now_ms: int) -> Delivery | None:
+        """What stood between two silences of a line → what reaches the master; ``None`` if it was no frame."""
+        frame = RtuFrame.parse(octets)
+        return None if frame is None else self.answer(frame, now_ms)
 
     def addressed(self, octets: bytes) -> int:
         """Whom a frame of a line is for that begins so."""
         return octets[0]
 
 
-class Behind(Protocol):
-    """What stands behind a port, whatever is spoken there."""
-
-    @property
-    def wire(self) -> Wire:
-        """Between it and whoever asks."""
-        ...
-
-    def answer(self, frame: Frame, now_ms: int) -> Delivery:
-        """One whole request → what reaches the client."""
-        ...
-
-
-class LineEndpoint(Behind, Protocol):
+class LineEndpoint(Wired, Protocol):
     """The meters of a line, whatever they speak."""
 
-    def frame(self, octets: bytes) -> Frame | None:
-        """What stood between two silences; ``None`` if it is no frame."""
+    def heard(self, octets: bytes, now_ms: int) -> Delivery | None:
+        """What stood between two silences → what reaches the master; ``None`` if it was no frame."""
         ...
 
     def addressed(self, octets: bytes) -> int:
@@ -85,77 +72,13 @@ class LineEndpoint(Behind, Protocol):
         ...
 
 
-class Connection(Protocol):
-    """What a server can do with a connection."""
-
-    def abort(self) -> None:
-        """Drop it."""
-        ...
-
-
-class ModbusServer:
+class ModbusServer(TcpServer[Endpoint]):
     """Listens on one TCP port for one endpoint, in the clear or inside TLS."""
-
-    def __init__(
-        self,
-        endpoint: Behind,
-        clock: Clock,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        """Nothing listens before ``start``; port 0 takes any free one."""
-        self.endpoint = endpoint
-        self.host = host
-        self.port = port
-        self.requests_total = 0
-        self._clock = clock
-        self._tls = tls
-        self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
-
-    @property
-    def place(self) -> str:
-        """Where it is found."""
-        return f"{self.host}:{self.port}"
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the port is taken or forbidden.
-        """
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, self.host, self.port, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Close the port and every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        for connection in list(self._connections):
-            connection.abort()
-        await self._server.wait_closed()
-        self._server = None
 
     def _accept(self) -> asyncio.Protocol:
         return _Connection(self)
 
-    def now_ms(self) -> int:
-        """The simulated time."""
-        return self._clock.now_ms()
-
-    def joined(self, connection: Connection) -> bool:
-        """Note a new connection; false if it has to go."""
-        self._connections.add(connection)
-        return not self.endpoint.wire.refuses(self.now_ms())
-
-    def left(self, connection: Connection) -> None:
-        """Forget a connection."""
-        self._connections.discard(connection)
-
-    def answer(self, frame: Frame) -> Delivery:
+    def answer(self, frame: MbapFrame) -> Delivery:
         """Let the endpoint answer, now."""
         self.requests_total += 1
         return self.endpoint.answer(frame, self.now_ms())
@@ -187,7 +110,7 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         try:
             while (frame := MbapFrame.take(self._buffer)) is not None:
-                self._deliver(self._server.answer(frame))
+                carry_out(self._server.answer(frame), self._transport)
         except BadStreamError:
             self.abort()
 
@@ -196,12 +119,3 @@ class _Connection(asyncio.Protocol):
         self._buffer.clear()
         if self._transport is not None:
             self._transport.abort()
-
-    def _deliver(self, delivery: Delivery) -> None:
-        if delivery.delay_s:
-            later = Delivery(delivery.data, 0.0, delivery.close)
-            asyncio.get_running_loop().call_later(delivery.delay_s, self._deliver, later)
-        elif delivery.close:
-            self.abort()
-        elif delivery.data and self._transport is not None:
-            self._transport.write(delivery.data)

@@ -5,6 +5,7 @@ A finding's evidence is always shown in both languages, as the collector wrote i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,8 +15,10 @@ from zoneinfo import ZoneInfo
 from metering.round import Round
 from metering.settings import Language
 from simulators.load_curves import Trade
+from simulators.park_settings import Protocol
 from simulators.scenarios import ALLOWED
 
+_PROTOCOLS: Final[dict[Protocol, str]] = {"modbus": "Modbus", "dlms": "DLMS/COSEM", "dlt645": "DL/T 645"}
 _HOUR_MS: Final = 3_600_000
 _EVENT_PREFIX: Final = "wattline."
 _EVENT_PARTS: Final = 2
@@ -28,7 +31,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "broker": "broker    {} on port {}",
         "store": "store     {}",
         "collector": "collector ready",
-        "park": "park      {} meters on {} Modbus TCP endpoints; {}",
+        "park": "park      {} meters: {}; {}",
         "clock": "clock     starts {:%Y-%m-%d %H:%M}, runs {:g} times as fast: {:.0f} hours in {:.0f} s",
         "edge": "edge      polls every {:g} simulated minutes",
         "hour": "{:%m-%d %H:%M}  round {:<4} {:>2}/{} meters  {:7.2f} kW  {:7.2f} kWh in this hour  stored up to {}",
@@ -61,7 +64,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "broker": "消息代理  {}，端口 {}",
         "store": "存储      {}",
         "collector": "采集中心  就绪",
-        "park": "园区      {} 块电表，{} 个 Modbus TCP 端点；{}",
+        "park": "园区      {} 块电表：{}；{}",
         "clock": "时钟      从 {:%Y-%m-%d %H:%M} 开始，{:g} 倍速：{:.0f} 小时用时 {:.0f} 秒",
         "edge": "边缘网关  每 {:g} 模拟分钟采集一轮",
         "hour": "{:%m-%d %H:%M}  第 {:<4} 轮 {:>2}/{} 块表  {:7.2f} kW  本小时 {:7.2f} kWh  已入库至第 {} 轮",
@@ -108,6 +111,10 @@ class Narrator:
         """One sentence."""
         return self._words[key].format(*values)
 
+    def protocols(self, meters: Iterable[Protocol]) -> str:
+        """How many meters speak what."""
+        return ", ".join(f"{count} {_PROTOCOLS[spoken]}" for spoken, count in Counter(meters).items())
+
     def trades(self, counts: Mapping[Trade, int]) -> str:
         """How many meters of each trade."""
         return ", ".join(f"{count} {self._words[trade]}" for trade, count in counts.items() if count)
@@ -119,7 +126,7 @@ class Narrator:
             if kwh is not None:
                 self._kwh[meter] = kwh
         hour = content.scheduled_at // _HOUR_MS
-        if hour == self._hour:
+        if self._hour is not None and hour <= self._hour:  # a row that came late has a round of its own
             return None
         gained = sum(kwh - self._at_hour[meter] for meter, kwh in self._kwh.items() if meter in self._at_hour)
         first, self._hour, self._at_hour = self._hour is None, hour, dict(self._kwh)

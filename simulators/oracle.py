@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from metering.codec import Envelope, decode, encode_packed
+from metering.meter_event import MeterEvents
 from metering.round import FAILED, Gap, Round, unpack
 
 Key = tuple[str, str, int]
@@ -67,7 +68,7 @@ def produced_in(spools: Iterable[Path]) -> Produced:
         for content in _contents(spool):
             if isinstance(content, Gap):
                 given_up_rows += content.rows
-            else:
+            elif isinstance(content, Round):
                 rounds += 1
                 readings |= _readings(content)
     return Produced(rounds, frozenset(readings), given_up_rows)
@@ -123,7 +124,7 @@ def _readings(content: Round) -> set[Key]:
     return {(content.gateway, meter, at) for meter, at, bits in rows if not bits & FAILED}
 
 
-def _contents(spool: Path) -> Iterable[Round | Gap]:
+def _contents(spool: Path) -> Iterable[Round | Gap | MeterEvents]:
     with closing(_read_only(spool)) as connection:
         for seq, first, body in connection.execute("SELECT seq, first, body FROM item ORDER BY seq"):
             yield decode(encode_packed(Envelope(0, seq, seq - first), body)).content

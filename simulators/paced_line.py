@@ -57,15 +57,23 @@ def garbled(octets: bytes | bytearray) -> bytes:
 class PacedLine:
     """The line between one master and its meters."""
 
-    def __init__(self, meters: Meters, say: Callable[[bytes], None], speed: LineSpeed) -> None:
-        """``say`` takes what the master hears."""
+    def __init__(
+        self,
+        meters: Meters,
+        say: Callable[[bytes], None],
+        speed: LineSpeed,
+        hang_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``say`` takes what the master hears; ``hang_up`` is called where a line has a connection that can end."""
         self._meters = meters
         self._say = say
         self._speed = speed
+        self._hang_up = hang_up
         self._heard = bytearray()
         self._heard_until_s = 0.0
         self._silence: asyncio.TimerHandle | None = None
         self._going_out = bytearray()
+        self._ends = False  # with what is going out
         self._next_s = 0.0  # when the next character has gone out
 
     def hear(self, octets: bytes) -> None:
@@ -95,9 +103,15 @@ class PacedLine:
         self._heard.clear()
         delivery = self._meters.answer(heard)
         if delivery.delay_s:
-            asyncio.get_running_loop().call_later(delivery.delay_s, self._speak, delivery.data)
+            asyncio.get_running_loop().call_later(delivery.delay_s, self._deliver, delivery)
         else:
-            self._speak(delivery.data)
+            self._deliver(delivery)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self._speak(delivery.data)
+        self._ends = delivery.close
+        if delivery.close and not self._going_out:
+            self._hang_up()
 
     def _speak(self, octets: bytes) -> None:
         speaking = bool(self._going_out)
@@ -119,3 +133,5 @@ class PacedLine:
         self._next_s += due * character_s
         if self._going_out:
             loop.call_at(self._next_s, self._send_due)
+        elif self._ends:
+            self._hang_up()

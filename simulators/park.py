@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Final, cast, get_args
 from zoneinfo import ZoneInfo
 
+from simulators.dlms.device import LogicalDevice
+from simulators.dlms.meter import electricity_meter
+from simulators.dlms.objects import MeterClock
+from simulators.dlms_meter import DlmsEndpoint, HdlcLine
+from simulators.dlms_secrets import locked, secrets_of
 from simulators.dlt645_meter import Dlt645Endpoint, Dlt645Meter
 from simulators.faults import Fault, FaultName, Wire
 from simulators.lies import Lie, LieName, LyingMeter, Metered
@@ -26,11 +31,15 @@ from simulators.park_settings import (
     Model,
     ParkSettings,
     ScenarioSettings,
+    Security,
     meter_names,
     month_day,
 )
 from simulators.physics import Rating, SimulatedMeter
 from simulators.scenarios import LEVELS, Scenario
+
+AnyEndpoint = Endpoint | DlmsEndpoint | HdlcLine | Dlt645Endpoint
+"""What stands behind one port of a park."""
 
 _CONTRACT_STEP_KVA: Final = 5
 _USED_AT_MOST: Final = 0.78  # of the contract, by the highest honest quarter of an hour
@@ -98,19 +107,35 @@ class Park:
                 records.append(record | {"ends_at": None})
         return records
 
-    def endpoints(self) -> list[Endpoint | Dlt645Endpoint]:
-        """The endpoints, each with its units and its wire; the address of a DL/T 645 meter is its unit."""
-        found: list[Endpoint | Dlt645Endpoint] = []
+    def endpoints(self, counted: int = 0) -> list[AnyEndpoint]:
+        """The endpoints, each with its units and its wire; the address of a DL/T 645 or DLMS meter is its unit.
+
+        Args:
+            counted: where the invocation counters of DLMS meters stand; they must never go back.
+        """
+        found: list[AnyEndpoint] = []
         for number, _ in enumerate(self.ports):
             here = [one for one in self.meters if one.endpoint == number]
             faults = [fault for s in self.settings.faults if (fault := self._fault(s, here)) is not None]
             wire = Wire(self.settings.seed + number, faults)
-            if self.line(number).is_dlt645:
+            line = self.line(number)
+            if line.protocol == "dlt645":
                 found.append(Dlt645Endpoint({one.unit: Dlt645Meter(self._metered(one)) for one in here}, wire))
+            elif line.protocol == "dlms":
+                devices = {one.unit: self._device(one, line.security, counted) for one in here}
+                hdlc = line.line != "dlms_tcp"
+                found.append(HdlcLine(devices, wire) if hdlc else DlmsEndpoint(devices, wire=wire))
             else:
                 units = {one.unit: Slave(MODELS[one.model], self._metered(one)) for one in here}
                 found.append(Endpoint(units, wire, self.settings.unknown_unit))
         return found
+
+    def _device(self, one: ParkMeter, security: Security, counted: int) -> LogicalDevice:
+        """A DLMS meter whose load profile begins with the park."""
+        name = one.meter.name
+        clock = MeterClock(self.zone)
+        objects = electricity_meter(self._metered(one), clock, serial=name, installed_ms=self.start_ms)
+        return locked(objects, security, secrets_of(self.settings.seed, name), counted)
 
     def _metered(self, one: ParkMeter) -> Metered:
         """The meter, behind its lies if it has any."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from metering.clock import Clock
-from simulators.dlt645_meter import Dlt645Endpoint
+from simulators.dlms_meter import DlmsEndpoint, DlmsServer
 from simulators.modbus_meter import Endpoint, ModbusServer
-from simulators.park import Park
-from simulators.park_settings import LineSettings
+from simulators.park import AnyEndpoint, Park
+from simulators.park_settings import SERIAL_PORTS, LineSettings
 from simulators.rtu_tcp_server import RtuTcpServer
 from simulators.terminal_line import PtyLine
 
-Server = ModbusServer | PtyLine
+Server = ModbusServer | DlmsServer | RtuTcpServer | PtyLine
+
+_COUNTED_SINCE_S: Final = 1_700_000_000
+_COUNTED_A_SECOND: Final = 8  # more than a park sends, and enough for sixteen years
 
 
 @asynccontextmanager
@@ -27,7 +32,7 @@ async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[
     """
     async with AsyncExitStack() as started:
         servers = []
-        for number, endpoint in enumerate(park.endpoints()):
+        for number, endpoint in enumerate(park.endpoints(_counted())):
             server = _server(park, number, endpoint, clock, folder)
             await server.start()
             started.push_async_callback(server.stop)
@@ -35,18 +40,22 @@ async def serving(park: Park, clock: Clock, folder: Path) -> AsyncIterator[list[
         yield servers
 
 
-def _server(park: Park, number: int, endpoint: Endpoint | Dlt645Endpoint, clock: Clock, folder: Path) -> Server:
+def _server(park: Park, number: int, endpoint: AnyEndpoint, clock: Clock, folder: Path) -> Server:
     line = park.line(number)
     host, port = park.settings.host, park.ports[number]
-    match line.line:
-        case "modbus_rtu" | "dlt645_serial":
-            return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
-        case "modbus_rtu_tcp" | "dlt645_tcp":
-            return RtuTcpServer(endpoint, clock, host, port, line.speed)
-        case "modbus_tls":
-            return ModbusServer(endpoint, clock, host, port, _tls(line))
-        case "modbus_tcp":
-            return ModbusServer(endpoint, clock, host, port)
+    match endpoint:
+        case DlmsEndpoint():
+            return DlmsServer(endpoint, clock, host, port)
+        case Endpoint() if line.line in ("modbus_tcp", "modbus_tls"):
+            return ModbusServer(endpoint, clock, host, port, _tls(line) if line.line == "modbus_tls" else None)
+    if line.line in SERIAL_PORTS:
+        return PtyLine(endpoint, clock, park.device(number, folder), line.speed)
+    return RtuTcpServer(endpoint, clock, host, port, line.speed)
+
+
+def _counted() -> int:
+    """Where invocation counters begin: further on with every start, for a gateway remembers them."""
+    return (int(time.time()) - _COUNTED_SINCE_S) * _COUNTED_A_SECOND
 
 
 def _tls(line: LineSettings) -> ssl.SSLContext:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -31,9 +31,21 @@ Model = Literal[
     "acrel_adw300",
     "sunspec_meter",
 ]
-LineType = Literal["modbus_tcp", "modbus_tls", "modbus_rtu_tcp", "modbus_rtu", "dlt645_tcp", "dlt645_serial"]
-SERIAL_PORTS: Final = ("modbus_rtu", "dlt645_serial")
-CHARACTERS: Final = ("modbus_rtu_tcp", "dlt645_tcp", *SERIAL_PORTS)
+LineType = Literal[
+    "modbus_tcp",
+    "modbus_tls",
+    "modbus_rtu_tcp",
+    "modbus_rtu",
+    "dlms_tcp",
+    "dlms_hdlc_tcp",
+    "dlms_hdlc",
+    "dlt645_tcp",
+    "dlt645_serial",
+]
+Protocol = Literal["modbus", "dlms", "dlt645"]
+Security = Literal["gmac", "low", "none"]
+SERIAL_PORTS: Final = ("modbus_rtu", "dlms_hdlc", "dlt645_serial")
+CHARACTERS: Final = ("modbus_rtu_tcp", "dlms_hdlc_tcp", "dlt645_tcp", *SERIAL_PORTS)
 """Lines whose characters take their time."""
 
 Baudrate = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
@@ -73,14 +85,15 @@ class LineSettings(Settings):
     baudrate: Baudrate = Field(9600, description="Of a serial line; most DL/T 645 meters have 2400.")
     parity: Literal["none", "even", "odd"] = Field("none", description="Of a serial line.")
     stop_bits: Literal[1, 2] = Field(1, description="Of a serial line.")
+    security: Security = Field("gmac", description="How its DLMS meters are asked, as in gateway.yaml.")
     certificate_file: Path | None = Field(None, description="Certificate of the endpoint, PEM (modbus_tls).")
     key_file: Path | None = Field(None, description="Its key, PEM (modbus_tls).")
     ca_file: Path | None = Field(None, description="Whom a client has to trust, PEM (modbus_tls).")
 
     @property
-    def is_dlt645(self) -> bool:
-        """Whether DL/T 645 meters hang on it, whatever model they would be otherwise."""
-        return self.line.startswith("dlt645")
+    def protocol(self) -> Protocol:
+        """What its meters speak, whatever model they would be otherwise."""
+        return cast("Protocol", self.line.partition("_")[0])
 
     @property
     def speed(self) -> LineSpeed:
@@ -110,7 +123,7 @@ class ParkSettings(Settings):
     )
     speed: float = Field(1.0, gt=0, le=1_000_000, description="How fast simulated time runs (needs 'start').")
     timezone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="Local time of the trades.")
-    host: str = Field("127.0.0.1", min_length=1, description="Address the Modbus TCP endpoints listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address the endpoints listen on.")
     port: int = Field(5020, ge=1, le=65535, description="Port of the first endpoint; the others follow.")
     meters_per_endpoint: int = Field(32, ge=1, le=MAX_UNIT, description="Meters behind one TCP endpoint.")
     lines: tuple[LineSettings, ...] = Field(
@@ -149,6 +162,11 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
         loaded.problem(("lines", n, "parity"), "a pseudo-terminal has no parity → none, or a line over TCP")
         for n, line in enumerate(settings.lines)
         if line.line in SERIAL_PORTS and line.parity != "none"
+    ]
+    problems += [
+        loaded.problem(("lines", n), "HDLC has neither parity nor a second stop bit → leave both out")
+        for n, line in enumerate(settings.lines)
+        if line.line == "dlms_hdlc_tcp" and (line.parity, line.stop_bits) != ("none", 1)
     ]
     problems += _tls_files(loaded)
     for n, scenario in enumerate(settings.scenarios):

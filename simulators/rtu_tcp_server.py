@@ -6,14 +6,13 @@ import asyncio
 
 from metering.clock import Clock
 from simulators.faults import Delivery
-from simulators.modbus_meter import LineEndpoint, ModbusServer
+from simulators.modbus_meter import LineEndpoint
 from simulators.paced_line import LineSpeed, PacedLine
+from simulators.tcp_server import TcpServer
 
 
-class RtuTcpServer(ModbusServer):
+class RtuTcpServer(TcpServer[LineEndpoint]):
     """Listens on one TCP port; every connection has the line for itself."""
-
-    endpoint: LineEndpoint
 
     def __init__(
         self,
@@ -31,10 +30,11 @@ class RtuTcpServer(ModbusServer):
         """Whether the serial server hears itself."""
         return self.endpoint.wire.echoes(self.endpoint.addressed(octets), self.now_ms())
 
-    def answer_line(self, octets: bytes) -> Delivery:
+    def answer(self, octets: bytes) -> Delivery:
         """Let the endpoint answer what stood between two silences."""
-        frame = self.endpoint.frame(octets)
-        return Delivery() if frame is None else self.answer(frame)
+        delivery = self.endpoint.heard(octets, self.now_ms())
+        self.requests_total += delivery is not None
+        return delivery or Delivery()
 
     def _accept(self) -> asyncio.Protocol:
         return _LineConnection(self, self._speed)
@@ -45,7 +45,7 @@ class _LineConnection(asyncio.Protocol):
 
     def __init__(self, server: RtuTcpServer, speed: LineSpeed) -> None:
         self._server = server
-        self._line = PacedLine(self, self._say, speed)
+        self._line = PacedLine(self, self._say, speed, self._hang_up)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,11 +67,8 @@ class _LineConnection(asyncio.Protocol):
         self._line.hear(data)
 
     def answer(self, octets: bytes) -> Delivery:
-        """Let the endpoint answer, now; a connection that closes is the serial server's own fault."""
-        delivery = self._server.answer_line(octets)
-        if delivery.close:
-            self.abort()
-        return delivery
+        """Let the endpoint answer, now."""
+        return self._server.answer(octets)
 
     def echoes(self, octets: bytes) -> bool:
         """Whether the serial server hears itself."""
@@ -81,6 +78,11 @@ class _LineConnection(asyncio.Protocol):
         """Drop the connection."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _hang_up(self) -> None:
+        """The serial server's own fault; what has gone out still arrives."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _say(self, octets: bytes) -> None:
         if self._transport is not None:

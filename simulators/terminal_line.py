@@ -47,11 +47,9 @@ class _TerminalLine:
 
     def answer(self, octets: bytes) -> Delivery:
         """Let the endpoint answer, now."""
-        frame = self.endpoint.frame(octets)
-        if frame is None:
-            return Delivery()
-        self.requests_total += 1
-        return self.endpoint.answer(frame, self._clock.now_ms())
+        delivery = self.endpoint.heard(octets, self._clock.now_ms())
+        self.requests_total += delivery is not None
+        return delivery or Delivery()
 
     def echoes(self, octets: bytes) -> bool:
         """Whether the master's adapter hears itself."""
@@ -83,6 +81,8 @@ class _TerminalLine:
             self._line.hear(octets if self._at_our_speed() else garbled(octets))
 
     def _say(self, octets: bytes) -> None:
+        if self._fd < 0:  # unplugged while an answer was under way
+            return
         with suppress(OSError):  # nobody reads: as on a line without a master
             os.write(self._fd, octets if self._at_our_speed() else garbled(octets))
 

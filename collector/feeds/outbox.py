@@ -43,7 +43,8 @@ class OutboxRelay:
             except BackOff as error:
                 log.warning("outbox waits", why=str(error))
             try:
-                await asyncio.wait_for(self._something.wait(), _RETRY_S)
+                async with asyncio.timeout(_RETRY_S):
+                    await self._something.wait()
             except TimeoutError:
                 continue
 

@@ -14,6 +14,7 @@ from typing import Final
 from collector.ingest.intake import Arrival, Intake
 from metering.clock import SystemClock
 from metering.control import Ack, CollectorStatus, encode_control
+from metering.ending import give_way
 from metering.errors import AccessRefused, LinkLost
 from metering.log import log
 from metering.mqtt_link import MqttConnection, MqttLink, Will
@@ -68,10 +69,12 @@ class MqttSource:
                     async for topic, payload in connection.messages():
                         self._receive(topic, payload)
             except LinkLost as error:
+                give_way()  # the loss may have taken the place of the end
                 self._lost(str(error))
                 await asyncio.sleep(random.uniform(delay_s / 2, delay_s))  # noqa: S311 - jitter
                 delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
             except AccessRefused as error:
+                give_way()
                 log.error("the broker refuses us", shard=self.shard, why=str(error), retry_s=_REFUSED_DELAY_S)
                 self._connection = None
                 await asyncio.sleep(_REFUSED_DELAY_S)

@@ -6,8 +6,10 @@ only after it has passed the same check as ``wattline-edge check``.
 
 from __future__ import annotations
 
+import secrets
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,28 +17,36 @@ import typer
 
 from edge_agent import config
 from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, Lang, complain
-from edge_agent.commands.scan import lines_of, scanned, units_asked
-from edge_agent.commissioning.draft import Draft, DraftMeter, gateway_yaml, is_local, is_name
+from edge_agent.commands.scan import LINE_HELP, UNITS_HELP, Places, lines_of, scanned
+from edge_agent.commissioning.draft import Draft, DraftMeter, Security, gateway_yaml, is_local, is_name, usual_name
+from edge_agent.commissioning.found import Found, FoundServer, FoundUnit, Wants
 from edge_agent.commissioning.guess import candidates
 from edge_agent.commissioning.ports import serial_ports
-from edge_agent.commissioning.scan import FoundUnit
 from edge_agent.commissioning.words import tool_words
-from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings
-from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
+from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
+from edge_agent.drivers.registry import BusSettings, ProfileShelf, kind_of, shipped_profiles
 from edge_agent.words import Words
-from metering.settings import ConfigError, Language, language
+from metering.settings import ConfigError, Language, Problem, language
 
-_TIMEOUT_S: Final = 0.3
+_USUAL_PROFILE: Final = "iec_generic"  # of a DLMS meter: it says itself how its numbers are to be read
+_SECURITY: Final[dict[Wants, Security]] = {"nothing": "none", "password": "low"}  # of everything else: gmac
+_MAKER: Final = b"WTL"  # the first three letters of our system title; the rest is drawn by lot
+_RANDOM_OCTETS: Final = 5
+_SECRET_KEYS: Final = ("encryption_key_file", "authentication_key_file", "password_file")
 
 
 def init(
     out: Annotated[Path, typer.Option("--out", "-o", help="file to write")] = Path("gateway.yaml"),
-    bus: Annotated[str | None, typer.Option("--bus", help="/dev/ttyUSB0, HOST[:PORT], rtu://HOST[:PORT]")] = None,
-    baudrate: Annotated[str, typer.Option("--baudrate", help="9600, or several to try: 9600,19200")] = "9600",
-    parity: Annotated[str, typer.Option("--parity", help="none, even, odd, or several")] = "none",
-    units: Annotated[str | None, typer.Option("--units", help="where to look: 1-247, or 1,2,5-9")] = None,
+    bus: Annotated[str | None, typer.Option("--bus", help=LINE_HELP)] = None,
+    baudrate: Annotated[str | None, typer.Option("--baudrate", help="9600, or several to try: 2400,9600")] = None,
+    parity: Annotated[str | None, typer.Option("--parity", help="none, even, odd, or several")] = None,
+    units: Annotated[str | None, typer.Option("--units", help=UNITS_HELP)] = None,
+    client: Annotated[int, typer.Option("--client", min=1, max=127, help="DLMS: who will read the meters")] = 1,
+    serial: Annotated[
+        str, typer.Option("--serial", help="DLMS in HDLC frames: digits of the plate, to reckon addresses from")
+    ] = "",
     meter: Annotated[
-        list[str] | None, typer.Option("--meter", help="UNIT=PROFILE[:NAME[:RATIO]]; then nothing is looked for")
+        list[str] | None, typer.Option("--meter", help="ADDRESS=PROFILE[:NAME[:RATIO]]; then nothing is looked for")
     ] = None,
     gateway: Annotated[str | None, typer.Option("--gateway", help="name of this gateway")] = None,
     broker: Annotated[str | None, typer.Option("--broker", help="HOST[:PORT]")] = None,
@@ -56,12 +66,14 @@ def init(
     ask = _Questions(say, yes)
     try:
         line = ask.text("init line", bus, _first_port(), "--bus")
-        named = [_parsed(text, say) for text in meter or ()]
+        named = [replace(_parsed(text, say), client=client) for text in meter or ()]
+        lines = lines_of(line, baudrate, parity, None, spoken)
         if named:
-            of_bus = lines_of(line, baudrate.split(",")[0], parity.split(",")[0], 1.0, spoken)[0]
+            of_bus = lines[0]
         else:
-            of_bus, named = _found(line, baudrate, parity, ask.text("init units", units, "1-247", "--units"), spoken)
-            named = [ask.meter(one) for one in named]
+            wanted = ask.text("init units", units, "", "--units") or None
+            of_bus, named = _found(line, lines, Places(lines[0], wanted, serial, client, spoken), spoken)
+            named = [ask.meter(one, of_bus) for one in named]
         draft = Draft(
             ask.name("init gateway", gateway, socket.gethostname().split(".")[0], "--gateway"),
             of_bus,
@@ -71,31 +83,44 @@ def init(
             every,
             spool,
             _schema_file(),
+            (_MAKER + secrets.token_bytes(_RANDOM_OCTETS)).hex(),
         )
     except (KeyboardInterrupt, typer.Abort):
         complain(f"\n{say['init stopped']}")
         raise typer.Exit(FAILED_LIVE) from None
     _write(out, gateway_yaml(draft, spoken), spoken)
     typer.echo(say["init written"].format(out))
+    for file in _secrets_missing(draft, out.parent):
+        typer.echo(say["init secret"].format(file, file))
     typer.echo(say["init next"].format(out))
 
 
-def _found(
-    line: str, baudrate: str, parity: str, units: str, lang: Language
-) -> tuple[ModbusBusSettings, list[DraftMeter]]:
+def _found(line: str, lines: list[BusSettings], places: Places, lang: Language) -> tuple[BusSettings, list[DraftMeter]]:
     """The meters that answer, and the line with the speed at which they do."""
-    lines = lines_of(line, baudrate, parity, _TIMEOUT_S, lang)
-    found, _ = scanned(lines, units_asked(units, lang), ProfileShelf(lang=lang), lang)
-    meters = [_meter(one) for one in found if one.guesses]
+    found, _ = scanned(lines, places, ProfileShelf(lang=lang), lang)
+    meters = [_meter(one) for one in found if isinstance(one, FoundServer) or one.guesses]
     if not meters:
         complain(tool_words(lang)["init none"].format(line))
         raise typer.Exit(FAILED_LIVE)
-    return found[0].line.model_copy(update={"timeout": 1.0}), meters
+    return found[0].line, meters
 
 
-def _meter(found: FoundUnit) -> DraftMeter:
+def _meter(found: Found) -> DraftMeter:
+    if isinstance(found, FoundServer):
+        address = str(found.place)
+        security = _SECURITY.get(found.wants, "gmac")
+        return DraftMeter(address, _USUAL_PROFILE, usual_name(address), client=found.client, security=security)
+    address = str(found.unit) if isinstance(found, FoundUnit) else found.address
     best, *others = candidates(found.guesses)
-    return DraftMeter(found.unit, best.profile, f"meter-{found.unit}", others=tuple(one.profile for one in others))
+    return DraftMeter(address, best.profile, usual_name(address), others=tuple(one.profile for one in others))
+
+
+def _secrets_missing(draft: Draft, folder: Path) -> list[Path]:
+    """The files that the new gateway.yaml names and nobody has made yet."""
+    if not isinstance(draft.bus, DlmsBusSettings):
+        return []
+    named = [folder / file for meter in draft.meters for file in meter.secrets.values()]
+    return [file for file in named if not file.is_file()]
 
 
 def _parsed(text: str, say: Words) -> DraftMeter:
@@ -129,15 +154,15 @@ class _Questions:
             answer = self.text(key, given, default, option, *map(str, blanks))
         return answer
 
-    def meter(self, found: DraftMeter) -> DraftMeter:
+    def meter(self, found: DraftMeter, bus: BusSettings) -> DraftMeter:
         if self._yes:
             return found
-        name = self.name("init name", None, found.name, "", found.unit)
-        known = ProfileShelf().names
+        name = self.name("init name", None, found.name, "", found.address)
+        known = ProfileShelf().names_of(kind_of(bus))
         profile = ""
         while profile not in known:
             profile = self.text("init profile", None, found.profile, "", "wattline-edge profiles")
-        return DraftMeter(found.unit, profile, name, self.text("init ratio", None, "1", ""))
+        return replace(found, profile=profile, name=name, ratio=self.text("init ratio", None, "1", ""), others=())
 
 
 def _first_port() -> str:
@@ -159,12 +184,20 @@ def _write(out: Path, text: str, lang: Language) -> None:
         complain(tool_words(lang)["init cannot"].format(out, error.strerror))
         raise typer.Exit(WRONG_CONFIG) from None
     draft = Path(file.name)
+    problems: list[Problem] = []
     try:
         config.load(draft, lang)
-        draft.chmod(0o644)
-        draft.replace(out)
     except ConfigError as error:
+        problems = [one for one in error.problems if not _is_secret(one)]
+    if problems:
         draft.unlink()
-        for problem in error.problems:
+        for problem in problems:
             complain(f"{out}:{problem}")
-        raise typer.Exit(WRONG_CONFIG) from None
+        raise typer.Exit(WRONG_CONFIG)
+    draft.chmod(0o644)
+    draft.replace(out)
+
+
+def _is_secret(problem: Problem) -> bool:
+    """Whether it is a file of a key or a password that is not there yet: the utility's letter may come later."""
+    return problem.path.startswith("meters[") and problem.path.rpartition(".")[2] in _SECRET_KEYS

@@ -1,42 +1,58 @@
-"""``wattline-edge scan PORT|HOST[:PORT]``."""
+"""``wattline-edge scan LINE``, and ``wattline-edge scan --meter METER`` for what one DLMS meter has."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Final, cast, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge_agent.commands.answers import why
+from edge_agent.commands.found import found_json
+from edge_agent.commands.objects import list_objects
 from edge_agent.commands.options import DEFAULT_CONFIG, FAILED_LIVE, Json, Lang, complain, print_json
-from edge_agent.commissioning.guess import Guess, candidates
+from edge_agent.commands.progress import ScanProgress
+from edge_agent.commissioning.dlt645_scan import Dlt645Scan
+from edge_agent.commissioning.found import Found, ServerPlace
 from edge_agent.commissioning.line_address import Parity, address_of, line_of, units_of
+from edge_agent.commissioning.modbus_scan import ModbusScan
 from edge_agent.commissioning.running_agent import bus_in_use
-from edge_agent.commissioning.scan import FoundUnit, Scan
+from edge_agent.commissioning.scan import Scan
 from edge_agent.commissioning.words import tool_words
+from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
+from edge_agent.drivers.dlms.push_settings import DlmsPushSettings
+from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.driver import ReadFailure
-from edge_agent.drivers.modbus.bus_settings import ModbusBusSettings, ModbusRtuSettings, ModbusRtuTcpSettings
-from edge_agent.drivers.registry import ProfileShelf
-from edge_agent.words import Words, words
+from edge_agent.drivers.registry import BusSettings, ProfileShelf
+from edge_agent.words import words
 from metering.clock import SystemClock
 from metering.settings import Language, language
 
-_PLAIN_EVERY_S: Final = 5.0
-_MORE: Final = 3  # candidates that are named
+LINE_HELP: Final = "/dev/ttyUSB0, HOST[:PORT], rtu://HOST:PORT, dlt645://…, dlms://HOST, hdlc://…"
+UNITS_HELP: Final = "1-247 or 1,2,5-9; DL/T 645: 12 digits each; DLMS: 1,16,1/17 (server/physical)"
+
+_ADDRESS: Final = re.compile("[0-9]{12}")
+_TIMEOUTS_MS: Final = {"modbus": 300, "dlt645": 700, "dlms": 1500}
 
 
 def scan(
-    line: Annotated[str, typer.Argument(help="/dev/ttyUSB0, HOST[:PORT], or rtu://HOST[:PORT]")],
-    units: Annotated[str, typer.Option("--units", help="1-247, or 1,2,5-9")] = "1-247",
-    baudrate: Annotated[str, typer.Option("--baudrate", help="9600, or several: 9600,19200")] = "9600",
-    parity: Annotated[str, typer.Option("--parity", help="none, even, odd, or several")] = "none",
-    timeout_ms: Annotated[int, typer.Option("--timeout-ms", min=50, max=5000, help="how long a unit may take")] = 300,
+    line: Annotated[str | None, typer.Argument(help=LINE_HELP)] = None,
+    units: Annotated[str | None, typer.Option("--units", help=UNITS_HELP)] = None,
+    baudrate: Annotated[str | None, typer.Option("--baudrate", help="9600, or several: 2400,9600")] = None,
+    parity: Annotated[str | None, typer.Option("--parity", help="none, even, odd, or several")] = None,
+    timeout_ms: Annotated[
+        int | None, typer.Option("--timeout-ms", min=50, max=5000, help="how long an answer may take")
+    ] = None,
+    client: Annotated[int, typer.Option("--client", min=1, max=127, help="DLMS: who will read the meters")] = 1,
+    serial: Annotated[
+        str, typer.Option("--serial", help="DLMS in HDLC frames: digits of the plate, to reckon addresses from")
+    ] = "",
+    meter: Annotated[
+        str | None, typer.Option("--meter", help="a DLMS meter of gateway.yaml: list its objects with values")
+    ] = None,
     own: Annotated[Path | None, typer.Option("--profiles", help="folder with register maps of your own")] = None,
     config_file: Annotated[
         Path, typer.Option("--config", "-c", help="gateway.yaml of the agent here")
@@ -45,63 +61,107 @@ def scan(
     json_wanted: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Find the meters on a line and guess their maps. Ctrl-C shows what was found. Exit 1 if nobody answers."""
+    """Find the meters on a line and guess their maps; or list what one meter has. Exit 1 if nobody answers."""
     spoken = language(lang)
-    lines = lines_of(line, baudrate, parity, timeout_ms / 1000, spoken)
-    asked = units_asked(units, spoken)
+    if meter is not None:
+        list_objects(meter, config_file, spoken, force=force, json_wanted=json_wanted)
+        return
+    if line is None:
+        raise typer.BadParameter(tool_words(spoken)["line or meter"], param_hint="LINE")
+    lines = lines_of(line, baudrate, parity, timeout_ms, spoken)
+    places = Places(lines[0], units, serial, client, spoken)
     if not force and (bus := bus_in_use(config_file, lines[0])):
         complain(tool_words(spoken)["agent has it"].format(line, bus))
         raise typer.Exit(FAILED_LIVE)
-    found, failure = scanned(lines, asked, ProfileShelf(own, spoken), spoken, quiet=json_wanted)
+    found, failure = scanned(lines, places, ProfileShelf(own, spoken), spoken, quiet=json_wanted)
     if json_wanted:
         failed = {} if failure is None else {"failure": {"reason": failure.reason, "text": why(failure, words(spoken))}}
-        print_json({"line": line, "units": [_as_json(one) for one in found], **failed})
+        print_json({"line": line, "units": [found_json(one) for one in found], **failed})
     if failure is not None or not found:
         raise typer.Exit(FAILED_LIVE)
     if not json_wanted:
-        speed = "" if line[0] != "/" else f"--baudrate {baudrate} --parity {parity}"
-        typer.echo(tool_words(spoken)["scan next"].format(line, speed).rstrip())
+        speed = "" if baudrate is None else f" --baudrate {baudrate}"
+        speed += "" if parity is None else f" --parity {parity}"
+        typer.echo(tool_words(spoken)["scan next"].format(line, speed.strip()).rstrip())
 
 
-def lines_of(line: str, baudrate: str, parity: str, timeout_s: float, lang: Language) -> list[ModbusBusSettings]:
+def lines_of(
+    line: str, baudrate: str | None, parity: str | None, timeout_ms: int | None, lang: Language
+) -> list[BusSettings]:
     """The line with every speed and parity to try; on TCP there is one.
 
     Raises:
         typer.BadParameter: the line, a speed or a parity is wrong.
     """
     found = []
-    for speed in baudrate.split(","):
-        for one in parity.split(","):
-            if one not in get_args(Parity):
+    for speed in (baudrate or "").split(","):
+        for one in (parity or "").split(","):
+            if one and one not in get_args(Parity):
                 raise typer.BadParameter(one, param_hint="--parity")
             try:
-                found.append(line_of(line, baudrate=int(speed), parity=one, timeout_s=timeout_s))  # type: ignore[arg-type]
+                first = line_of(line, baudrate=int(speed) if speed else None, parity=cast("Parity | None", one or None))
             except ValueError:
                 raise typer.BadParameter(tool_words(lang)["line syntax"].format(line), param_hint="LINE") from None
+            timeout_s = (timeout_ms or _TIMEOUTS_MS[first.type.split("_")[0]]) / 1000
+            found.append(first.model_copy(update={"timeout": timeout_s}))
     return list(dict.fromkeys(found))
 
 
-def units_asked(text: str, lang: Language) -> list[int]:
-    """The units to ask.
+class Places:
+    """Whom to ask on a line: as given, or the usual ones of what is spoken there."""
 
-    Raises:
-        typer.BadParameter: the text is wrong.
-    """
-    try:
-        return units_of(text)
-    except ValueError:
-        raise typer.BadParameter(tool_words(lang)["units syntax"].format(text), param_hint="--units") from None
+    def __init__(self, line: BusSettings, units: str | None, serial: str, client: int, lang: Language) -> None:
+        """Read what was given.
+
+        Raises:
+            typer.BadParameter: it is wrong.
+        """
+        self.client = client
+        self.units: list[int] = []
+        self.addresses: list[str] = []
+        self.servers: list[ServerPlace] = []
+        self.serial = serial
+        given = [one.strip() for one in (units or "").split(",") if one.strip()]
+        try:
+            if isinstance(line, DlmsBusSettings):
+                self.servers = [ServerPlace.parse(one) for one in given]
+            elif isinstance(line, Dlt645BusSettings):
+                self.addresses = [_address(one) for one in given]
+            else:
+                self.units = units_of("1-247" if units is None else units)
+        except ValueError:
+            raise typer.BadParameter(tool_words(lang)["units syntax"].format(units), param_hint="--units") from None
+        if serial and not serial.isdecimal():
+            raise typer.BadParameter(serial, param_hint="--serial")
+
+
+def _address(text: str) -> str:
+    if _ADDRESS.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
+
+
+def scan_of(line: BusSettings, places: Places, shelf: ProfileShelf) -> Scan:
+    """The scan of what is spoken on a line."""
+    if isinstance(line, DlmsBusSettings):
+        from edge_agent.commissioning.dlms_scan import DlmsScan, usual_places  # noqa: PLC0415 - its ciphers take 9 MiB
+
+        return DlmsScan(line, places.servers or usual_places(line, places.serial), places.client)
+    if isinstance(line, Dlt645BusSettings):
+        return Dlt645Scan(line, places.addresses, shelf, SystemClock())
+    assert not isinstance(line, DlmsPushSettings)  # noqa: S101 - no text names a door
+    return ModbusScan(line, places.units, shelf, SystemClock())
 
 
 def scanned(
-    lines: list[ModbusBusSettings], units: list[int], shelf: ProfileShelf, lang: Language, *, quiet: bool = False
-) -> tuple[list[FoundUnit], ReadFailure | None]:
+    lines: list[BusSettings], places: Places, shelf: ProfileShelf, lang: Language, *, quiet: bool = False
+) -> tuple[list[Found], ReadFailure | None]:
     """Scan with every speed until one finds a meter, and tell how it goes; Ctrl-C ends it with what there is."""
     say = tool_words(lang)
-    found: list[FoundUnit] = []
+    found: list[Found] = []
     for line in lines:
-        one = Scan(line, units, shelf, SystemClock())
-        watcher = _Progress(say, quiet)
+        one = scan_of(line, places, shelf)
+        watcher = ScanProgress(say, quiet)
         watcher.begin(one)
         failure: ReadFailure | None = None
         stopped = True
@@ -113,78 +173,24 @@ def scanned(
             watcher.end()
         found += one.found
         if stopped:
-            complain(say["scan stopped"].format(one.asked, len(units)))
+            complain(say["scan stopped"].format(one.asked, one.total))
             return found, None
         if failure is not None:
             complain(say["line down"].format(address_of(line), why(failure, words(lang))))
             return found, failure
+        if isinstance(one, Dlt645Scan):
+            _tell_trouble(one, lang)
         if found:
             break
     if not found and not quiet:
-        complain(say["scan none"])
+        complain(say[f"scan none {lines[0].type.split('_')[0]}"])
     return found, None
 
 
-class _Progress:
-    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
-
-    def __init__(self, say: Words, quiet: bool) -> None:
-        self._say = say
-        self._quiet = quiet
-        self._told_s = self._began_s = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.completed}/{task.total}"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-        self._task: Any = None
-
-    def begin(self, scan: Scan) -> None:
-        speed = ""
-        if isinstance(scan.line, ModbusRtuSettings | ModbusRtuTcpSettings):
-            speed = self._say["scan at"].format(scan.line.baudrate, scan.line.parity)
-        duration = _duration(scan.at_most_s)
-        complain(self._say["scan line"].format(address_of(scan.line), len(scan.units), speed, duration))
-        if sys.stderr.isatty() and not self._quiet:
-            self._task = self._bar.add_task("", total=len(scan.units))
-            self._bar.start()
-
-    def end(self) -> None:
-        if self._task is not None:
-            self._bar.stop()
-
-    def asked(self, done: int, total: int, found: int) -> None:
-        now_s = time.monotonic()
-        if self._task is not None:
-            self._bar.update(self._task, completed=done)
-        elif now_s - self._told_s >= _PLAIN_EVERY_S:
-            self._told_s = now_s
-            left = _duration((now_s - self._began_s) / done * (total - done))
-            complain(self._say["scan progress"].format(done, total, found, left))
-
-    def found(self, unit: FoundUnit) -> None:
-        if not self._quiet:
-            typer.echo(self._say["scan found"].format(unit.unit, guess_text(unit.guesses, self._say)))
-
-
-def guess_text(guesses: list[Guess], say: Words) -> str:
-    """The map, or the maps it may be, with the reasons for the best."""
-    if not guesses:
-        return say["guess none"]
-    best = candidates(guesses)
-    names = " / ".join(one.profile for one in best[:_MORE])
-    reasons = ", ".join(say[f"guess {key}"].format(blank) for key, blank in best[0].reasons)
-    text = say["guess sure" if len(best) == 1 else "guess open"].format(names)
-    return f"{text}\n  {reasons}" if reasons else text
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"  # noqa: PLR2004
-
-
-def _as_json(found: FoundUnit) -> dict[str, object]:
-    about: dict[str, object] = {"unit": found.unit, "line": found.line.model_dump(mode="json")}
-    sure = len(candidates(found.guesses)) == 1 if found.guesses else False
-    about["profile"] = found.guesses[0].profile if sure else None
-    about["candidates"] = [
-        {"profile": one.profile, "score": one.score, "reasons": [list(reason) for reason in one.reasons]}
-        for one in found.guesses
-    ]
-    return about
+def _tell_trouble(scan: Dlt645Scan, lang: Language) -> None:
+    """What a search for addresses could not resolve."""
+    say = tool_words(lang)
+    for address in scan.clashes:
+        complain(say["scan clash"].format(address))
+    if scan.ending is not None:
+        complain(say[f"scan {scan.ending.name.lower()}"])

@@ -20,6 +20,7 @@ from edge_agent.spool.look import rounds_since
 from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
 from metering.codec import epoch_text
+from metering.round import Origin
 from metering.settings import language
 
 _LOOK_BACK_MS: Final = 3_600_000
@@ -57,7 +58,9 @@ def _health(settings: GatewaySettings, now_ms: int) -> Health:
     state = read_state(path, settings.spool.max_size_mb * 1024 * 1024)
     periods = [group.period_ms for group in settings.groups]
     back_ms = max(_LOOK_BACK_MS, 2 * max(periods))
-    rounds = [one for _, one in rounds_since(path, now_ms - back_ms)]
+    polled = {group.id for group in settings.groups}
+    since = rounds_since(path, now_ms - back_ms)
+    rounds = [one for _, one in since if one.origin is Origin.LIVE and one.group in polled]
     return Health(
         now_ms, state, meter_success(rounds, (meter.id for meter in settings.meters)), group_ticks(rounds), max(periods)
     )

@@ -3,17 +3,15 @@
 A read gives a ``Reading`` or a ``ReadFailure``; it raises nothing. Who calls decides about repeating,
 waiting and giving up.
 
-What only some meters can do is a protocol of its own: keep frozen registers, keep a log of events.
+What only some meters can do beside it stands in ``memory``: keep a history and a log, have their clock set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from metering.meter_event import MeterEvent
 from metering.round import Quality
 
 GOOD: Final = Quality(0)
@@ -24,6 +22,7 @@ class Reason(StrEnum):
     """Why a read failed, for people and logs. ``QUALITY_OF`` says what the row carries."""
 
     SILENT = "silent"  # no answer within the timeout
+    NO_PUSH = "no_push"  # nothing that the meter should have sent by itself
     EXCEPTION = "exception"  # a protocol exception; ``code`` holds its number
     GARBLED = "garbled"  # an answer that does not fit the question
     NOISE = "noise"  # octets came, and no answer among them
@@ -43,10 +42,12 @@ class Reason(StrEnum):
     DECLINED = "declined"  # a DLMS meter refuses the association or the service; ``code`` may hold its number
     BREACH = "breach"  # an answer broke the rules of a protected association: forged, replayed, in the clear …
     NO_KEYS = "no_keys"  # keys, password or invocation counters cannot be used
+    UNABLE = "unable"  # the meter has no such thing, or we do not do that with its kind
 
 
 QUALITY_OF = {
     Reason.SILENT: Quality.NO_ANSWER,
+    Reason.NO_PUSH: Quality.NO_ANSWER,
     Reason.EXCEPTION: Quality.REFUSED,
     Reason.GARBLED: Quality.GARBLED,
     Reason.NOISE: Quality.GARBLED,
@@ -66,6 +67,7 @@ QUALITY_OF = {
     Reason.DECLINED: Quality.REFUSED,
     Reason.BREACH: Quality.GARBLED,
     Reason.NO_KEYS: Quality.SUSPENDED,
+    Reason.UNABLE: Quality.REFUSED,
 }
 
 
@@ -104,31 +106,6 @@ class Cost(NamedTuple):
     line_s: float  # how long the line is held, as reckoned from its speed
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalRow:
-    """One row of a meter's own history, in the units of ``metering.quantity``."""
-
-    measured_at: int  # ms since 1970 UTC, as the meter's clock said
-    values: dict[str, float | None]
-    clock_trusted: bool  # whether the meter itself trusted its clock then
-
-
-class LoadProfiles(Protocol):
-    """What a driver can do besides if its meters keep a history."""
-
-    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
-        """The rows between two instants, both with them, oldest first."""
-        ...
-
-
-class EventLogs(Protocol):
-    """What a driver can do besides if its meters keep a log of what happened to them."""
-
-    async def meter_events(self, meter: str, first_ms: int, last_ms: int) -> list[tuple[int, MeterEvent]] | ReadFailure:
-        """Instants (ms since 1970 UTC) and known events between two instants, oldest first."""
-        ...
-
-
 class Driver(Protocol):
     """All meters of one bus."""
 
@@ -158,40 +135,14 @@ class Driver(Protocol):
         ...
 
 
-class Freeze(NamedTuple):
-    """The registers of a meter as they stood at an instant, kept by the meter itself."""
+@runtime_checkable
+class Listens(Protocol):
+    """A driver whose meters speak by themselves: it listens from the start, and each ``read`` takes what came."""
 
-    at: int  # ms since 1970 UTC, by the meter's clock
-    values: dict[str, float | None]
-
-
-class FreezesRegisters(Protocol):
-    """A driver whose meters keep their registers of past instants."""
-
-    async def read_freezes(self, meter: str, newest: int) -> list[Freeze] | ReadFailure:
-        """The newest so many freezes, oldest first; fewer if the meter has fewer."""
+    async def connect(self) -> ReadFailure | None:
+        """Begin to listen."""
         ...
 
-
-class LoggedEvent(NamedTuple):
-    """One entry of a meter's own log."""
-
-    at: int  # ms since 1970 UTC, by the meter's clock
-    event: MeterEvent
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvents:
-    """What a meter has logged since it was asked last."""
-
-    events: tuple[LoggedEvent, ...]  # by time
-    counts: dict[str, int]  # by kind of record: how many there ever were, for the next time
-    missed: dict[str, int]  # by kind: records that the meter has overwritten already
-
-
-class CountsEvents(Protocol):
-    """A driver whose meters keep a log of events."""
-
-    async def read_events(self, meter: str, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
-        """What was logged since ``counts``, which the last answer gave; empty: all that the meter still has."""
+    def newest(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        """The last that came, for who only looks: it stays to be read."""
         ...

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import Discriminator, Field, Tag
 
 from edge_agent.drivers.dlms.bus_settings import DlmsAccessSettings, DlmsBusSettings
 from edge_agent.drivers.dlms.profile import DlmsProfile, load_dlms_profile
+from edge_agent.drivers.dlms.push_settings import DlmsPushSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
 from edge_agent.drivers.dlt645.link import make_dlt645_link
@@ -31,7 +32,9 @@ from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
 from metering.settings import Language
 
-BusSettings = Annotated[ModbusBusSettings | DlmsBusSettings | Dlt645BusSettings, Field(discriminator="type")]
+BusSettings = Annotated[
+    ModbusBusSettings | DlmsBusSettings | DlmsPushSettings | Dlt645BusSettings, Field(discriminator="type")
+]
 AnyProfile = Profile | DlmsProfile | Dlt645Profile
 
 _HERE = Path(__file__).resolve().parent
@@ -40,20 +43,25 @@ _HERE = Path(__file__).resolve().parent
 class ModbusMeterSettings(MeterOnBus):
     """One meter on a Modbus bus."""
 
-    unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.")
+    unit: int = Field(ge=1, le=255, description="Modbus unit address; 1 to 247 on a serial line.", examples=[1])
 
 
 class DlmsMeterSettings(MeterOnBus):
     """One meter on a DLMS bus."""
 
-    dlms: DlmsAccessSettings = Field(description="On a DLMS bus, in place of unit: how to speak to the meter.")
+    dlms: DlmsAccessSettings = Field(
+        description="On a DLMS bus, in place of unit: how to speak to the meter.",
+        examples=[{"client": 1, "encryption_key_file": "keys/ek", "authentication_key_file": "keys/ak"}],
+    )
 
 
 class Dlt645MeterSettings(MeterOnBus):
     """One meter on a DL/T 645 line."""
 
     address: str = Field(
-        pattern="^[0-9]{12}$", description="On a DL/T 645 line, in place of unit: the 12 digits of its name plate."
+        pattern="^[0-9]{12}$",
+        description="On a DL/T 645 line, in place of unit: the 12 digits of its name plate.",
+        examples=["000012345678"],
     )
 
 
@@ -71,10 +79,18 @@ _SHELVES: Final[dict[type[MeterOnBus], tuple[str, Callable[[Path, Language], Any
 }
 
 
+class _OnBus(dict[str, object]):
+    """A meter as it stands in the file, without any key that tells its kind, and the kind of its bus."""
+
+    kind: type[MeterOnBus]
+
+
 def _kind(meter: object) -> str:
-    """The tag of a meter, as settings or as what stands in the file; without any key it is a Modbus meter's."""
+    """The tag of a meter, as settings or as what stands in the file; without any key that of its bus decides."""
     if isinstance(meter, MeterOnBus):
         return f"({KEYS[type(meter)]})"
+    if isinstance(meter, _OnBus):
+        return f"({KEYS[meter.kind]})"
     given = meter if isinstance(meter, dict) else {}
     return next((f"({key})" for key in ("dlms", "address") if key in given), "(unit)")
 
@@ -89,9 +105,50 @@ MeterSettings = Annotated[
 
 def kind_of(bus: BusSettings) -> type[MeterOnBus]:
     """The kind of meter that belongs on a bus."""
-    if isinstance(bus, DlmsBusSettings):
+    if isinstance(bus, DlmsBusSettings | DlmsPushSettings):
         return DlmsMeterSettings
     return Dlt645MeterSettings if isinstance(bus, Dlt645BusSettings) else ModbusMeterSettings
+
+
+_KIND_OF_TYPE: Final[dict[str, type[MeterOnBus]]] = {
+    kind: meters
+    for of, meters in (
+        (ModbusBusSettings, ModbusMeterSettings),
+        (DlmsBusSettings | DlmsPushSettings, DlmsMeterSettings),
+        (Dlt645BusSettings, Dlt645MeterSettings),
+    )
+    for bus in get_args(of)
+    for kind in get_args(bus.model_fields["type"].annotation)
+}
+
+
+def with_kinds(document: object) -> object:
+    """gateway.yaml as it stands, where a meter without any address is of the kind of its bus.
+
+    Then it is the right key that is told to be missing.
+    """
+    if not isinstance(document, dict):
+        return document
+    buses, meters = document.get("buses"), document.get("meters")
+    if not isinstance(buses, list) or not isinstance(meters, list):
+        return document
+    kinds = {
+        bus["id"]: _KIND_OF_TYPE.get(str(bus.get("type")))
+        for bus in buses
+        if isinstance(bus, dict) and isinstance(bus.get("id"), str)
+    }
+    return document | {"meters": [_on_bus(meter, kinds) for meter in meters]}
+
+
+def _on_bus(meter: object, kinds: Mapping[str, type[MeterOnBus] | None]) -> object:
+    if not isinstance(meter, dict) or any(key in meter for key in KEYS.values()):
+        return meter
+    kind = kinds.get(str(meter.get("bus")))
+    if kind is None:
+        return meter
+    found = _OnBus(meter)
+    found.kind = kind
+    return found
 
 
 def shipped_profiles() -> Path:
@@ -149,6 +206,15 @@ class ProfileShelf:
         assert isinstance(found, Profile)  # noqa: S101 - what stands on that shelf
         return found
 
+    def of_kind(self, kind: type[MeterOnBus], name: str) -> AnyProfile:
+        """The profile of that name for one kind of meter.
+
+        Raises:
+            KeyError: there is none of that name.
+            ConfigError: its file is wrong.
+        """
+        return self._profile(kind, name)
+
     def of(self, meter: MeterSettings) -> AnyProfile:
         """The profile of a meter.
 
@@ -168,14 +234,16 @@ class ProfileShelf:
 def make_driver(bus: BusSettings, meters: Iterable[MeterSettings], shelf: ProfileShelf, clock: Clock) -> Driver:
     """The driver for one bus and the meters on it; a meter that does not fit the bus is left out."""
     here = [(meter, shelf.of(meter)) for meter in meters if meter.bus == bus.id and type(meter) is kind_of(bus)]
-    if isinstance(bus, DlmsBusSettings):
-        from edge_agent.drivers.dlms.lines import make_dlms_driver  # noqa: PLC0415 - its ciphers take 9 MiB
+    if isinstance(bus, DlmsBusSettings | DlmsPushSettings):
+        from edge_agent.drivers.dlms.lines import make_dlms_driver, make_push_driver  # noqa: PLC0415 - its ciphers take 9 MiB
 
         spoken_to = {
             meter.id: (meter.dlms, profile, (meter.ct_ratio, meter.pt_ratio))
             for meter, profile in here
             if isinstance(meter, DlmsMeterSettings) and isinstance(profile, DlmsProfile)
         }
+        if isinstance(bus, DlmsPushSettings):
+            return make_push_driver(bus, spoken_to, clock)
         return make_dlms_driver(bus, spoken_to, clock)
     if isinstance(bus, Dlt645BusSettings):
         addressed = {

@@ -2,22 +2,28 @@
 
 What fails is left alone by breakers: one for the line, which only opens when the line cannot be connected,
 and one for each meter, so that a silent meter never closes the line to the others.
+
+After a chore the line rests from chores in proportion to what the chore took: together they get their share of its
+time, whatever one of them costs. What a chore fails at is no reason to leave the meter alone: its reads may be fine.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Final, TypeVar
 
-from edge_agent.drivers.driver import Driver, ReadFailure, Reading, Reason
-from edge_agent.polling.agenda import Agenda, Errand, Inquiry
+from edge_agent.drivers.driver import Driver, Listens, ReadFailure, Reading, Reason
+from edge_agent.polling.agenda import Agenda, Chore, Errand, Inquiry
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Row
 from edge_agent.signals import Counters
 from metering.clock import Clock
 from metering.log import log
 from metering.round import Quality
+
+Result = TypeVar("Result")
 
 _LINE_PAUSE_MS: Final = 2_000
 _LINE_LONGEST_PAUSE_MS: Final = 60_000
@@ -28,7 +34,16 @@ _INQUIRIES: Final = 8  # more people than that do not wait for one line
 class Bus:
     """The meters of one serial line or TCP endpoint."""
 
-    def __init__(self, name: str, driver: Driver, meters: Iterable[str], clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        name: str,
+        driver: Driver,
+        meters: Iterable[str],
+        clock: Clock,
+        counters: Counters,
+        chore_share: float = 0.25,
+    ) -> None:
+        """``chore_share`` is the part of the line's time that chores may take at most."""
         self.name = name
         self.driver = driver
         self.meters = tuple(meters)
@@ -39,6 +54,8 @@ class Bus:
         self._line = Breaker(1, _LINE_PAUSE_MS, _LINE_LONGEST_PAUSE_MS)
         self._units = {meter: Breaker() for meter in self.meters}
         self._silences = 0
+        self._chore_share = chore_share
+        self._rests_until_s = 0.0  # of chores, on the loop's clock
 
     def submit(self, errand: Errand) -> None:
         """Ask for one row; it will be delivered, whatever happens."""
@@ -47,15 +64,33 @@ class Bus:
 
     async def inquire(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
         """Read one meter between the polls, at once and once, whether it is being left alone or not."""
+        return await self.ask(meter, lambda: self._look(meter, quantities))
+
+    async def _look(self, meter: str, quantities: frozenset[str]) -> Reading | ReadFailure:
+        if isinstance(self.driver, Listens):
+            return self.driver.newest(meter, quantities)  # what a poll has still to read is not taken away
+        return await self.driver.read(meter, quantities)
+
+    async def ask(self, meter: str, exchange: Callable[[], Awaitable[Result | ReadFailure]]) -> Result | ReadFailure:
+        """Have one exchange of the driver with a meter between the polls, as ``inquire`` reads one."""
         if self._agenda.inquiries >= _INQUIRIES:
             return ReadFailure(Reason.TOO_MANY, f"{_INQUIRIES} wait for bus {self.name}")
-        answer: asyncio.Future[Reading | ReadFailure] = asyncio.get_running_loop().create_future()
+        return await self._delivered(lambda deliver: Inquiry(meter, exchange, deliver))
 
-        def deliver(outcome: Reading | ReadFailure) -> None:
+    async def chore(self, meter: str, exchange: Callable[[], Awaitable[Result | ReadFailure]]) -> Result | ReadFailure:
+        """Have one exchange when the line has time for it; a meter whose last read failed is not asked."""
+        return await self._delivered(lambda deliver: Chore(meter, exchange, deliver))
+
+    async def _delivered(
+        self, make: Callable[[Callable[[Result | ReadFailure], None]], Inquiry | Chore]
+    ) -> Result | ReadFailure:
+        answer: asyncio.Future[Result | ReadFailure] = asyncio.get_running_loop().create_future()
+
+        def deliver(outcome: Result | ReadFailure) -> None:
             if not answer.done():  # nobody may be waiting any more
                 answer.set_result(outcome)
 
-        self._agenda.add(Inquiry(meter, quantities, deliver))
+        self._agenda.add(make(deliver))
         self._more.set()
         return await answer
 
@@ -66,14 +101,29 @@ class Bus:
     async def run(self) -> None:
         """Work through the agenda for ever."""
         try:
+            if isinstance(self.driver, Listens):
+                await self._line_open(self._clock.now_ms())
             while True:
-                while not self._agenda:
-                    self._more.clear()
-                    await self._more.wait()
+                await self._something_to_do()
                 item = self._agenda.take()
-                await (self._answer(item) if isinstance(item, Inquiry) else self._do(item))
+                if isinstance(item, Errand):
+                    await self._do(item)
+                else:
+                    await (self._answer(item) if isinstance(item, Inquiry) else self._do_chore(item))
         finally:
             self.driver.close()
+
+    async def _something_to_do(self) -> None:
+        """Wait until there is anything, or a chore and no more rest from chores."""
+        loop = asyncio.get_running_loop()
+        while self._agenda.only_chores:
+            rest_s = self._rests_until_s - loop.time()
+            if self._agenda and rest_s <= 0:
+                return
+            self._more.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s if self._agenda else None):
+                    await self._more.wait()
 
     async def _do(self, errand: Errand) -> None:
         now = self._clock.now_ms()
@@ -94,10 +144,29 @@ class Bus:
 
     async def _answer(self, inquiry: Inquiry) -> None:
         failure = None if self.driver.connected else await self.driver.connect()
-        outcome = failure or await self.driver.read(inquiry.meter, inquiry.quantities)
-        if isinstance(outcome, Reading):
+        outcome = failure or await inquiry.exchange()
+        if not isinstance(outcome, ReadFailure):
             self._heard(inquiry.meter)
         inquiry.deliver(outcome)
+
+    async def _do_chore(self, chore: Chore) -> None:
+        now = self._clock.now_ms()
+        if self.suspect(chore.meter):
+            chore.deliver(ReadFailure(Reason.SILENT, "its last read failed"))
+            return
+        if not await self._line_open(now):
+            chore.deliver(ReadFailure(Reason.LINK_LOST, "the line is down"))
+            return
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        outcome = await chore.exchange()
+        ended_s = loop.time()
+        self._rests_until_s = ended_s + (ended_s - began_s) * (1 / self._chore_share - 1)
+        if not isinstance(outcome, ReadFailure):
+            self._heard(chore.meter)
+        elif outcome.quality is Quality.LINK_DOWN:
+            self.driver.close()
+        chore.deliver(outcome)
 
     async def _line_open(self, now: int) -> bool:
         if self.driver.connected:
@@ -133,7 +202,7 @@ class Bus:
 
     def _failed(self, errand: Errand, failure: ReadFailure) -> None:
         self._counters.reads_failed += 1
-        self._silences = self._silences + 1 if failure.quality is Quality.NO_ANSWER else 0
+        self._silences = self._silences + 1 if failure.reason is Reason.SILENT else 0
         if failure.reason is Reason.BREACH:  # worth a line each: it is no trouble of the line
             log.warning("protection_breached", bus=self.name, meter=errand.meter, why=failure.detail)
         if failure.quality is Quality.LINK_DOWN or self._silences >= _SILENCES:

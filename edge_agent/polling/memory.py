@@ -1,4 +1,7 @@
-"""What the spool still holds tells what the registers counted before the start: the truth goes on where it was."""
+"""What the spool still holds tells what the registers counted before the start: the truth goes on where it was.
+
+Only live rounds tell it: what was read back from a meter's history is older than what stands before it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.spool.spool import Spool
 from metering.codec import Envelope, decode_body, encode_packed
 from metering.errors import DecodeError
-from metering.round import FAILED, Round, unpack
+from metering.round import FAILED, Origin, Round, unpack
 
 _ROUNDS: Final = 64  # the newest; enough for the slowest of twenty rate groups
 
@@ -22,7 +25,7 @@ def remember(spool: Spool, truth: RegisterTruth) -> None:
             content = decode_body(envelope, encode_packed(envelope, item.body)).content
         except DecodeError:
             continue
-        if isinstance(content, Round):
+        if isinstance(content, Round) and content.origin is Origin.LIVE:
             _judge(content, truth)
 
 

@@ -8,21 +8,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from edge_agent.drivers.driver import GOOD
-from edge_agent.errors import DiskFull
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
+from edge_agent.polling.filing import Filing
 from edge_agent.polling.gathering import Gathering, RoundName, Row
 from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.polling.schedule import Schedule, Tick, clock_is_set
 from edge_agent.signals import Counters
-from edge_agent.spool.spool import Spool
 from metering.clock import Clock
 from metering.log import log
-from metering.round import FAILED, Quality
+from metering.round import FAILED, Quality, Round
 
 _LOOK_AGAIN_S = 1.0
+
+
+class MeterMemories(Protocol):
+    """Who wants to know what was read, and has something to remember with it."""
+
+    def clock_doubts(self, row: Row) -> Quality:
+        """What the meter's clock, as this row may tell it, says against the row."""
+        ...
+
+    def marks_due(self, now_ms: int) -> Mapping[str, str]:
+        """What is to be written down with the next round."""
+        ...
+
+    def kept(self, content: Round) -> None:
+        """A round of live rows has become durable."""
+        ...
 
 
 class Poller:
@@ -32,12 +48,12 @@ class Poller:
         self,
         name: RoundName,
         asks: Mapping[Bus, Sequence[tuple[str, frozenset[str]]]],
-        spool: Spool,
+        filing: Filing,
         truth: RegisterTruth,
         clock: Clock,
         synchronised: Callable[[], bool | None],
         counters: Counters,
-        spooled: Callable[[], None],
+        memory: MeterMemories,
         priority: int = 0,
     ) -> None:
         self._name = name
@@ -46,12 +62,11 @@ class Poller:
         self._priority = priority
         self._schedule = Schedule.of(name.gateway, name.group, name.period_ms)
         self._truth = truth
-        self._spool = spool
+        self._filing = filing
         self._clock = clock
         self._synchronised = synchronised
         self._counters = counters
-        self._spooled = spooled
-        self._disk_full = False
+        self._memory = memory
         self._unsynchronised = GOOD  # the bit of all rows while the gateway does not know the time
         self._doubted: dict[str, Quality] = {}
         self.failing: dict[str, bool] = {}
@@ -78,7 +93,7 @@ class Poller:
 
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
-            doubts = self._doubts(row) | unsynchronised
+            doubts = self._doubts(row) | self._memory.clock_doubts(row) | unsynchronised
             gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values) if doubts else row)
             if gathering.complete:
                 done.set()
@@ -108,17 +123,10 @@ class Poller:
         content = gathering.take()
         if content is None:
             return
-        try:
-            await asyncio.to_thread(self._spool.append, content, self._clock.now_ms())
-        except DiskFull as error:
+        if await self._filing.file(content, self._memory.marks_due(self._clock.now_ms())):
+            self._memory.kept(content)
+        else:
             self._counters.rows_lost += content.rows
-            if not self._disk_full:
-                log.error("round_lost", why=str(error), rows=content.rows)
-            self._disk_full = True
-            return
-        self._disk_full = False
-        self._counters.rounds_spooled += 1
-        self._spooled()
 
     async def _until_the_clock_is_set(self, stop: asyncio.Event) -> None:
         if not clock_is_set(self._clock.now_ms()):

@@ -22,6 +22,7 @@ from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool, SpooledItem
 from metering.codec import Envelope, decode_body, encode_packed, encode_plain
 from metering.control import Ack, CollectorStatus, EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
+from metering.ending import end, give_way
 from metering.errors import AccessRefused, DecodeError, LinkLost
 from metering.log import log
 from metering.mqtt_link import MqttConnection, MqttLink
@@ -88,11 +89,12 @@ class Publisher:
             started_s = time.monotonic()
             try:
                 await self._one_connection()
-            except* LinkLost as lost:
-                log.warning("broker_away", why=str(lost.exceptions[0]))
-            except* AccessRefused as refused:
-                log.error("broker_refuses_us", why=str(refused.exceptions[0]))
+            except LinkLost as lost:
+                log.warning("broker_away", why=str(lost))
+            except AccessRefused as refused:
+                log.error("broker_refuses_us", why=str(refused))
                 pause_s = _LONGEST_PAUSE_S
+            give_way()  # the loss may have taken the place of the end
             self.outbox.disconnected()
             if time.monotonic() - started_s > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
@@ -103,14 +105,17 @@ class Publisher:
         async with self._link.connected() as connection:
             log.info("broker_connected")
             self._counters.connections += 1
+            # No TaskGroup: in Python 3.11 the error of a task hides that we were asked to end at the same time.
+            tasks = [asyncio.create_task(one(connection)) for one in (self._listen, self._send, self._report)]
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._listen(connection))
-                    tasks.create_task(self._send(connection))
-                    tasks.create_task(self._report(connection))
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
+                await end(tasks)
                 await self._say_goodbye(connection)
                 raise
+            await end(tasks)
+            for task in done:
+                task.result()
 
     async def _say_goodbye(self, connection: MqttConnection) -> None:
         with suppress(LinkLost, TimeoutError):

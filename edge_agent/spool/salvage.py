@@ -45,6 +45,13 @@ def salvage(path: Path) -> Iterator[Salvaged]:
                 yield Salvaged(rows, polled_at, body)
 
 
+def salvage_marks(path: Path) -> dict[str, str]:
+    """The marks of a damaged file; none if they cannot be read. Whoever wrote them does not trust them blindly."""
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path, isolation_level=None)) as db:
+        return {str(name): str(value) for name, value in db.execute("SELECT name, value FROM mark")}
+    return {}
+
+
 def _acknowledged(db: sqlite3.Connection) -> int:
     with suppress(sqlite3.Error, ValueError):
         row = db.execute("SELECT value FROM meta WHERE key = 'acknowledged'").fetchone()

@@ -14,6 +14,9 @@ Invariants
 Acknowledgements, trimming and counters are written with the next round, not by themselves: one flush a
 round is all the card has to bear. Whatever a crash makes us forget of them the collector says again.
 
+Marks are small texts under a name, for whoever fills the spool: how far something had got when a round was made. They
+are written with that round or not at all, so a round and what follows from it cannot come apart.
+
 Methods block for as long as the disk takes, on a worn card for seconds: an event loop calls them through
 ``asyncio.to_thread``. A lock makes that safe.
 """
@@ -23,10 +26,11 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self, TypeVar
 from zlib import crc32
 
@@ -34,10 +38,11 @@ from pydantic import Field
 
 from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
-from edge_agent.spool.salvage import salvage
+from edge_agent.spool.salvage import salvage, salvage_marks
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.codec import encode_body
 from metering.log import log
+from metering.meter_event import MeterEvents
 from metering.round import Gap, Round
 from metering.settings import Duration, Settings
 
@@ -45,6 +50,7 @@ _SPARE_PAGES: Final = 8  # inner pages of the tree, meta, and what a gap needs
 _EVICT_BATCH: Final = 4
 _TRIM_EVERY: Final = 16  # rounds between two looks at what may be trimmed
 _SET_ASIDE: Final = 3  # corrupt files kept for a look; the oldest makes room
+_NO_MARKS: Final[Mapping[str, str]] = MappingProxyType({})
 _BAD_FILE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Result = TypeVar("Result")
@@ -60,6 +66,7 @@ CREATE TABLE IF NOT EXISTS item (
     body      BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -110,15 +117,20 @@ class Spool:
         keep_ms = round(settings.keep_acknowledged * 1000)
         return cls(settings.path, gateway, settings.max_size_mb * 1024 * 1024, keep_ms)
 
-    def append(self, content: Round, now_ms: int) -> int:
-        """Keep one round; durable when this returns. Gives its number.
+    def append(self, content: Round | MeterEvents, now_ms: int, marks: Mapping[str, str] = _NO_MARKS) -> int:
+        """Keep one round and these marks; durable when this returns. Gives its number.
 
         Raises:
-            DiskFull: the disk has no room or fails; the round is not kept.
+            DiskFull: the disk has no room or fails; neither is kept.
         """
         body = encode_body(content)
         with self._lock:
-            return self._healing(lambda: self._append(content.rows, body, now_ms))
+            return self._healing(lambda: self._append(content.rows, body, now_ms, marks))
+
+    def marks(self) -> dict[str, str]:
+        """Every mark, as it was written last."""
+        with self._lock:
+            return self._healing(lambda: dict(self._db.execute("SELECT name, value FROM mark")))
 
     def acknowledge(self, seq: int) -> None:
         """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds."""
@@ -151,11 +163,13 @@ class Spool:
                 lambda: state_of(self._db, self.epoch, self._acknowledged, self._evicted_rows, self._max_pages)
             )
 
-    def close(self) -> None:
-        """Write down what is only remembered, and let the file go."""
+    def close(self, marks: Mapping[str, str] = _NO_MARKS) -> None:
+        """Write down what is only remembered, and these marks, and let the file go."""
         with self._lock:
             with suppress(sqlite3.Error), self._db:
+                self._db.execute("BEGIN IMMEDIATE")
                 self._remember()
+                _write_marks(self._db, marks)
             self._db.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -203,9 +217,10 @@ class Spool:
             saved = 0
             db.execute("BEGIN IMMEDIATE")
             for item in salvage(aside):
-                self._make_room(len(item.body) // PAGE_BYTES + 2, item.polled_at)
+                self._make_room(_pages(item.body), item.polled_at)
                 _insert(db, item.rows, item.body, item.polled_at)
                 saved += 1
+            _write_marks(db, salvage_marks(aside))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise NoSpool(f"{self.path}: {error}") from error
@@ -248,15 +263,16 @@ class Spool:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
-    def _append(self, rows: int, body: bytes, now_ms: int) -> int:
+    def _append(self, rows: int, body: bytes, now_ms: int, marks: Mapping[str, str]) -> int:
         evicted_before = self._evicted_rows
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._appended += 1
             if self._appended % _TRIM_EVERY == 0:
                 self._trim(now_ms)
-            self._make_room(len(body) // PAGE_BYTES + 2, now_ms)
+            self._make_room(_pages(body) + _pages_of_marks(marks), now_ms)
             seq = _insert(self._db, rows, body, now_ms)
+            _write_marks(self._db, marks)
             self._remember()
             self._db.execute("COMMIT")
         except sqlite3.Error:
@@ -339,6 +355,21 @@ def _write(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     db.executemany(
         "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", meta.items()
     )
+
+
+def _write_marks(db: sqlite3.Connection, marks: Mapping[str, str]) -> None:
+    db.executemany(
+        "INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", marks.items()
+    )
+
+
+def _pages(body: bytes) -> int:
+    return len(body) // PAGE_BYTES + 2
+
+
+def _pages_of_marks(marks: Mapping[str, str]) -> int:
+    """As many as they can need if all are new: leaves of the tree are half full at least."""
+    return 2 * sum(len(name) + len(value) + 16 for name, value in marks.items()) // PAGE_BYTES + bool(marks)
 
 
 def _insert(db: sqlite3.Connection, rows: int, body: bytes, polled_at: int) -> int:

@@ -1,9 +1,5 @@
-"""What goes wrong between a DLMS meter and its reader, on the wire and by an attacker's hand.
+"""What a DLMS meter does wrong that no other can, and what an attacker does in its place; the rest is ``Wire``'s.
 
-delay             the answer comes late
-drop              no answer
-corrupt           octets of the frame are changed
-reset             the connection is closed instead
 wrong_invoke_id   the answer to another question
 truncated_block   a message that ends too early
 endless_blocks    a long answer that never ends
@@ -22,10 +18,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 FaultName = Literal[
-    "delay",
-    "drop",
-    "corrupt",
-    "reset",
     "wrong_invoke_id",
     "truncated_block",
     "endless_blocks",
@@ -44,7 +36,6 @@ class DlmsFault:
 
     name: FaultName
     share: float = 1.0
-    delay_s: float = 0.0
 
 
 class DlmsFaults:
@@ -61,8 +52,3 @@ class DlmsFaults:
             if fault.name == name and self._random.random() < fault.share:
                 return fault
         return None
-
-    def damaged(self, frame: bytes) -> bytes:
-        """A frame with one octet changed, not the flags around it."""
-        at = self._random.randrange(1, len(frame) - 1)
-        return frame[:at] + bytes([frame[at] ^ self._random.randrange(1, 256)]) + frame[at + 1 :]

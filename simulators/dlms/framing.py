@@ -1,16 +1,23 @@
 """How messages travel to and from a simulated meter: in the wrapper on TCP, or in HDLC frames.
 
 feed(octets) → what arrived whole, each with the session it is for
-the endpoint gives the answer back and sends what comes out
+the endpoint gives the answer back and sends what comes out, as far as the wire carries it
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+from simulators.framing import Carried
 
 Answer = Callable[[int, int, bytes], bytes | None]
 """Client, server address, request → answer, or silence."""
+
+INFORMATION: Final = 128
+"""Octets of an HDLC frame, unless both sides agree on others."""
 
 _FLAG: Final = 0x7E
 _LLC_DOWN: Final = bytes([0xE6, 0xE6, 0])
@@ -21,7 +28,7 @@ _POLL: Final = 0x10
 class Framing(Protocol):
     """One connection's framing."""
 
-    def feed(self, octets: bytes, answer: Answer) -> list[bytes]:
+    def feed(self, octets: bytes, answer: Answer) -> list[Carried]:
         """What came in → what goes out, frame by frame."""
         ...
 
@@ -30,16 +37,40 @@ class Broken(Exception):  # noqa: N818
     """The stream makes no sense: hang up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A message of a meter in the wrapper."""
+
+    unit: int
+    client: int
+    message: bytes
+
+    @property
+    def octets(self) -> bytes:
+        """As it stands on the wire."""
+        ports = self.unit.to_bytes(2, "big") + self.client.to_bytes(2, "big")
+        return b"\0\1" + ports + len(self.message).to_bytes(2, "big") + self.message
+
+    def from_unit(self, unit: int) -> Packet:
+        """As if another meter had sent it."""
+        return replace(self, unit=unit)
+
+    def damaged(self, rng: random.Random) -> bytes:
+        """Nothing: TCP has checksums."""
+        del rng
+        return b""
+
+
 class WrapperFraming:
     """The eight octets in front of every message on TCP."""
 
     def __init__(self) -> None:
         self._buffer = b""
 
-    def feed(self, octets: bytes, answer: Answer) -> list[bytes]:
+    def feed(self, octets: bytes, answer: Answer) -> list[Carried]:
         """What came in → what goes out."""
         self._buffer += octets
-        out = []
+        out: list[Carried] = []
         while len(self._buffer) >= 8:  # noqa: PLR2004
             version, client, server, size = (int.from_bytes(self._buffer[n : n + 2], "big") for n in (0, 2, 4, 6))
             if version != 1:
@@ -49,29 +80,71 @@ class WrapperFraming:
             request, self._buffer = self._buffer[8 : 8 + size], self._buffer[8 + size :]
             reply = answer(client, server, request)
             if reply is not None:
-                head = b"\0\1" + server.to_bytes(2, "big") + client.to_bytes(2, "big") + len(reply).to_bytes(2, "big")
-                out.append(head + reply)
+                out.append(Packet(server, client, reply))
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class HdlcFrame:
+    """A frame of a meter on a line."""
+
+    server: bytes  # address, as it stands in the frame
+    client: bytes
+    control: int
+    information: bytes = b""
+    segmented: bool = False
+
+    @property
+    def unit(self) -> int:
+        """The meter's number on the line."""
+        return _number(self.server)
+
+    @property
+    def octets(self) -> bytes:
+        """As it stands on the wire."""
+        size = 5 + len(self.client) + len(self.server) + (len(self.information) + 2 if self.information else 0)
+        octets = bytes([0xA0 | (8 if self.segmented else 0) | size >> 8, size & 0xFF])
+        octets += self.client + self.server + bytes([self.control])
+        octets += frame_check(octets)
+        if self.information:
+            octets += self.information
+            octets += frame_check(octets)
+        return bytes([_FLAG]) + octets + bytes([_FLAG])
+
+    def from_unit(self, unit: int) -> HdlcFrame:
+        """As if another meter had sent it."""
+        return replace(self, server=self.server[:-1] + bytes([(unit & 0x7F) << 1 | 1]))
+
+    def damaged(self, rng: random.Random) -> bytes:
+        """One octet between the flags is not what it was: a check sum is wrong."""
+        octets = bytearray(self.octets)
+        octets[rng.randrange(1, len(octets) - 1)] ^= rng.randrange(1, 256)
+        return bytes(octets)
 
 
 class HdlcFraming:
     """The meter's side of HDLC for all meters of a line: numbers, segments both ways, repeating when polled."""
 
-    def __init__(self, information: int = 128) -> None:
-        """Take the largest information field, in octets."""
+    def __init__(self, units: Container[int], information: int = INFORMATION) -> None:
+        """Take the numbers of the meters, and the largest information field in octets."""
+        self._units = units
         self._buffer = bytearray()
         self._information = information
         self._lines: dict[tuple[bytes, bytes], _Station] = {}
 
-    def feed(self, octets: bytes, answer: Answer) -> list[bytes]:
+    def feed(self, octets: bytes, answer: Answer) -> list[Carried]:
         """What came in → what goes out."""
         self._buffer += octets
-        out = []
+        out: list[Carried] = []
         while (frame := self._next()) is not None:
             reply = self._on_frame(frame, answer)
-            if reply:
+            if reply is not None:
                 out.append(reply)
         return out
+
+    def forget(self) -> None:
+        """The line was silent: what is not whole by now never will be."""
+        self._buffer.clear()
 
     def _next(self) -> bytes | None:
         """The next sound frame without flags; what is not sound is forgotten."""
@@ -95,9 +168,11 @@ class HdlcFraming:
                 return frame
             del self._buffer[0]
 
-    def _on_frame(self, frame: bytes, answer: Answer) -> bytes:
+    def _on_frame(self, frame: bytes, answer: Answer) -> HdlcFrame | None:
         server, rest = _address(frame[2:])
         client, rest = _address(rest)
+        if _number(server) not in self._units:
+            return None
         control = rest[0]
         information = rest[3:-2] if len(rest) > 3 else b""  # noqa: PLR2004
         key = (client, server)
@@ -105,11 +180,11 @@ class HdlcFraming:
             self._lines[key] = _Station(self._agreed(information))
             size = self._lines[key].size.to_bytes(2, "big")
             limits = bytes([5, 2]) + size + bytes([6, 2]) + size + bytes([7, 4, 0, 0, 0, 1, 8, 4, 0, 0, 0, 1])
-            return _frame(client, server, 0x73, bytes([0x81, 0x80, len(limits)]) + limits)
+            return HdlcFrame(server, client, 0x73, bytes([0x81, 0x80, len(limits)]) + limits)
         station = self._lines.get(key)
         if station is None or control & ~_POLL == 0x43:  # noqa: PLR2004 - DISC
             self._lines.pop(key, None)
-            return _frame(client, server, 0x73 if station else 0x1F)
+            return HdlcFrame(server, client, 0x73 if station else 0x1F)
 
         def ask(request: bytes) -> bytes | None:
             return answer(client[0] >> 1, _number(server), request)
@@ -117,13 +192,13 @@ class HdlcFraming:
         segmented = bool(frame[0] & 8)
         found = station.on_frame(control, information, ask, segmented=segmented)
         if found is None:
-            return b""
+            return None
         control, information, more = found
-        return _frame(client, server, control, information, segmented=more)
+        return HdlcFrame(server, client, control, information, more)
 
     def _agreed(self, information: bytes) -> int:
         """The size the client can take, no larger than ours."""
-        theirs, at = 128, 3
+        theirs, at = INFORMATION, 3
         while at + 1 < len(information):
             number, size = information[at : at + 2]
             if number in (5, 6):
@@ -194,16 +269,10 @@ def frame_check(octets: bytes) -> bytes:
     return (crc ^ 0xFFFF).to_bytes(2, "little")
 
 
-def _frame(
-    destination: bytes, source: bytes, control: int, information: bytes = b"", *, segmented: bool = False
-) -> bytes:
-    size = 2 + len(destination) + len(source) + 1 + 2 + (len(information) + 2 if information else 0)
-    octets = bytes([0xA0 | (8 if segmented else 0) | size >> 8, size & 0xFF]) + destination + source + bytes([control])
-    octets += frame_check(octets)
-    if information:
-        octets += information
-        octets += frame_check(octets)
-    return bytes([_FLAG]) + octets + bytes([_FLAG])
+def addressed(octets: bytes) -> int:
+    """Whom a frame is for that begins so; -1 if that does not show yet."""
+    address = octets[3:7]
+    return _number(_address(address)[0]) if any(octet & 1 for octet in address) else -1
 
 
 def _address(octets: bytes) -> tuple[bytes, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from typing import Final
@@ -21,12 +22,22 @@ _BLOCK_HEAD: Final = 20
 _SEAL_OVERHEAD: Final = 40
 
 
+Alter = Callable[[bytes, int], bytes]
+"""An answer and the instant (ms since 1970 UTC) → what is said instead."""
+
+
+def _as_it_is(apdu: bytes, at_ms: int) -> bytes:
+    del at_ms
+    return apdu
+
+
 class Session:
     """What one client says over one connection; it may associate again and again."""
 
-    def __init__(self, device: LogicalDevice, client: int) -> None:
-        """Nothing is open yet."""
+    def __init__(self, device: LogicalDevice, client: int, alter: Alter = _as_it_is) -> None:
+        """Nothing is open yet; ``alter`` makes of the answer to a service what the meter says instead."""
         self.device = device
+        self._alter = alter
         self.access = device.accesses.get(client)
         self.associated = False
         self.proved = False
@@ -123,7 +134,7 @@ class Session:
         if channel.control and not wrapped:
             return _SERVICE_UNSUPPORTED
         response = self._service(plain, channel, at_ms)
-        return self._delivered(self._spoiled(response), channel, wrapped)
+        return self._delivered(self._alter(self._spoiled(response), at_ms), channel, wrapped)
 
     def _service(self, plain: bytes, channel: Channel, at_ms: int) -> bytes:
         stream = BytesIO(plain)

@@ -1,4 +1,4 @@
-"""One suite over both ways in which a DL/T 645 line is connected: the faults of the Modbus suite, the same outcomes."""
+"""What is DL/T 645 alone, over both ways in which a line is connected; the rest: ``test_driver_conformance``."""
 
 from __future__ import annotations
 
@@ -76,54 +76,12 @@ async def test_an_answer_in_several_frames_is_given_as_one(bus: Connected):
     assert await bus.read() == VOLTS
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ("silent", Reason.SILENT),
-        ("dead", Reason.SILENT),
-        ("late", Reason.SILENT),
-        ("wrong_unit", Reason.SILENT),
-        ("wrong_transaction", Reason.SILENT),
-        ("exception", Reason.EXCEPTION),
-        ("short", Reason.GARBLED),
-        ("garbage", Reason.NOISE),
-    ],
-)
-async def test_a_fault_of_one_meter_is_a_value_and_costs_the_next_one_nothing(bus: Connected, fault, reason: Reason):
-    assert await bus.link.connect() is None
-    bus.suffers(Fault(fault, frozenset({1}), delay_s=1.5 * TIMEOUT_S if fault == "late" else 0))
-
-    assert await bus.fails(1) is reason
-    assert await bus.read(2) == VOLTS
-    bus.suffers()
-    assert await bus.read(1, POWERS) == KILOWATTS
-    assert await bus.read(1) == VOLTS
-
-
-async def test_noise_on_the_line_is_never_a_value(bus: Connected):
-    assert await bus.link.connect() is None
-    bus.suffers(Fault("noise", frozenset({1})))
-
-    reasons = {await bus.fails(1, identifier) for identifier in (VOLTAGES, POWERS, "02800002")}
-
-    assert reasons <= {Reason.NOISE, Reason.SILENT}
-    bus.suffers()
-    assert await bus.read(1) == VOLTS
-
-
 async def test_an_adapter_that_hears_itself_is_counted_and_does_no_harm(bus: Connected):
     assert await bus.link.connect() is None
     bus.suffers(Fault("echo"))
 
     assert [await bus.read(1, identifier) for identifier in (VOLTAGES, POWERS)] == [VOLTS, KILOWATTS]
     assert bus.link.echoes_total == 2
-
-
-async def test_an_answer_that_takes_its_time_is_waited_for(bus: Connected):
-    assert await bus.link.connect() is None
-    bus.suffers(Fault("delay", delay_s=0.4 * TIMEOUT_S))
-
-    assert await bus.read() == VOLTS
 
 
 async def test_the_error_word_of_a_refusal_is_kept(bus: Connected):
@@ -136,38 +94,6 @@ async def test_the_error_word_of_a_refusal_is_kept(bus: Connected):
     assert "meter 000000000001, identifier 02 80 00 01" in outcome.detail
 
 
-async def test_a_connection_that_breaks_is_said_at_once_and_made_again(bus: Connected):
-    assert await bus.link.connect() is None
-    assert await bus.read() == VOLTS
-    bus.suffers(Fault("delay", delay_s=0.9 * TIMEOUT_S))
-    reading = asyncio.create_task(bus.read())
-    await asyncio.sleep(0.4 * TIMEOUT_S)
-    await bus.server.stop()
-
-    outcome = await reading
-
-    assert isinstance(outcome, ReadFailure)
-    assert outcome.reason is (Reason.UNPLUGGED if bus.kind == "dlt645_serial" else Reason.LINK_LOST)
-    assert not bus.link.connected
-    refused = await bus.link.connect()
-    assert isinstance(refused, ReadFailure)
-    assert refused.reason is (Reason.NO_PORT if bus.kind == "dlt645_serial" else Reason.REFUSED)
-    bus.suffers()
-    await bus.server.start()
-    assert await bus.link.connect() is None
-    assert await bus.read() == VOLTS
-
-
-async def test_twelve_silences_do_not_close_the_line_to_the_others(bus: Connected):
-    assert await bus.link.connect() is None
-    bus.suffers(Fault("silent", frozenset({1})))
-    for _ in range(12):
-        assert await bus.fails(1) is Reason.SILENT
-
-    assert bus.link.connected
-    assert await bus.read(2) == VOLTS
-
-
 async def test_a_cancelled_read_does_not_disturb_the_next(bus: Connected):
     assert await bus.link.connect() is None
     bus.suffers(Fault("delay", frozenset({1}), delay_s=0.5 * TIMEOUT_S))
@@ -178,14 +104,6 @@ async def test_a_cancelled_read_does_not_disturb_the_next(bus: Connected):
 
     assert await bus.read(1, POWERS) == KILOWATTS
     assert reading.cancelled()
-
-
-async def test_without_a_connection_a_read_is_a_value_too(bus: Connected):
-    assert await bus.fails() is Reason.LINK_LOST
-    assert await bus.link.connect() is None
-    bus.link.close()
-    assert not bus.link.connected
-    assert await bus.fails() is Reason.LINK_LOST
 
 
 async def test_a_line_that_is_never_silent_is_not_spoken_on(bus: Connected):

@@ -117,7 +117,7 @@ async def settle(edge: Roadside, state: Path, last: int) -> None:
         started = edge.said("broker_connected") + 1
         await edge.send_only()
         await until(lambda now=started: edge.said("broker_connected") == now, "the edge is connected")
-        await until(lambda: mark_of(state) == last, "everything is committed", 40)
+        await until(lambda: mark_of(state) == last, "everything is committed", 120)
         await asyncio.sleep(0.5)  # the acknowledgement is on its way
         await edge.stack.programs["edge"].stop()
         if read_state(edge.spool, 1 << 20).acknowledged == last:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
+from metering.ending import end
+
 _RETRY_S = 0.05
 
 
@@ -41,6 +43,4 @@ async def hearing(port: int, *topics: str) -> AsyncIterator[Ear]:
     try:
         yield ear
     finally:
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await end([listening])

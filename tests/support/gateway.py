@@ -15,6 +15,7 @@ import aiomqtt
 
 from metering.codec import Envelope, encode_body, encode_packed, epoch_text
 from metering.control import Ack, CollectorStatus, decode_control
+from metering.ending import end
 from metering.round import Gap, Round
 from metering.topics import Topics
 from tests.support.rounds import MINUTE, T0, make_round
@@ -102,6 +103,4 @@ async def gateway_at(port: int, name: str = "gw-1", **options: int) -> AsyncIter
         try:
             yield gateway
         finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            await end([listening])

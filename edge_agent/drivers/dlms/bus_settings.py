@@ -119,6 +119,9 @@ class DlmsHdlcSettings(_DlmsLine):
 
     type: Literal["dlms_hdlc"] = Field(description="What is spoken on the bus.")
     device: Path = Field(description="The port; /dev/serial/by-id/… keeps its name when others are plugged in.")
+    opening: Literal["direct", "mode_e"] = Field(
+        "direct", description="mode_e: an optical head or current loop that begins at 300 Bd (IEC 62056-21 mode E)."
+    )
 
     @property
     def parity(self) -> Literal["none"]:
@@ -154,6 +157,9 @@ class DlmsAccessSettings(Settings):
     authentication_key_file: SecretName | None = Field(None, description="File of the authentication key.")
     password_file: SecretName | None = Field(None, description="File of the password, for low.")
     system_title: SystemTitle | None = Field(None, description="Of the meter; absent: whoever knows the keys.")
+    push_identity: str | None = Field(
+        None, min_length=1, max_length=64, description="On a dlms_push bus, in the clear: what the meter calls itself."
+    )
     dedicated_key: bool = Field(False, description="Whether to agree on a fresh key for every association.")
     timezone: Annotated[str, AfterValidator(_zone)] = Field(
         "Asia/Shanghai", description="Local time of the meter, if it does not say it."

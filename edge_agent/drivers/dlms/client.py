@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final, TypeVar
 
 from edge_agent.drivers.dlms.association import Association, Credentials
 from edge_agent.drivers.dlms.counter_store import Counters
 from edge_agent.drivers.dlms.errors import Declined, DlmsError
+from edge_agent.drivers.dlms.initiate import READING, Conformance
 from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.reader import Conversation, Limits, Reader
 from edge_agent.drivers.dlms.security import Keys, Protection, SecurityContext
-from edge_agent.drivers.dlms.xdlms import Attribute, Item
+from edge_agent.drivers.dlms.xdlms import INVOKE_IDS, Attribute, Item
 from metering.obis import ObisCode
 
 T = TypeVar("T")
@@ -55,10 +57,13 @@ class DlmsClient:
     """Our talk with one meter."""
 
     def __init__(self, link: DlmsLink, access: Access) -> None:
+        # One row of numbers over all associations: a late answer to the last one must not fit a question of the next.
+        self._invoke_ids = cycle(range(INVOKE_IDS))
         self.associations_total = 0
         self._link = link
         self._access = access
         self._talk: _Talk | None = None
+        self._proposed = READING
 
     async def converse(self, begin: Callable[[Reader], Conversation[T]]) -> T:
         """Hold one conversation, in an association made for it if there is none.
@@ -74,6 +79,23 @@ class DlmsClient:
         except BaseException:  # a conversation that was cancelled leaves an answer under way, too
             self.forget()
             raise
+
+    async def change(self, begin: Callable[[Reader], Conversation[T]]) -> T:
+        """Hold one conversation that may set attributes, in an association of its own.
+
+        No association of ``converse`` can set anything, for it never proposes SET.
+
+        Raises:
+            DlmsError: it came to nothing.
+            StopAndFix: keys or counters cannot be used.
+        """
+        self.forget()
+        self._proposed = READING | Conformance.SET
+        try:
+            return await self.converse(begin)
+        finally:
+            self._proposed = READING
+            self.part()
 
     def forget(self) -> None:
         """Use nothing of the association any more."""
@@ -111,14 +133,14 @@ class DlmsClient:
     async def _open(self, client: int, credentials: Credentials, security: SecurityContext | None) -> _Talk:
         session = self._access.make_session(client)
         await self._link.open(session)
-        association = Association(credentials, security)
+        association = Association(credentials, security, proposed=self._proposed)
         request: bytes | None = association.open()
         while request is not None:
             request = association.receive(await self._link.exchange(session, request))
         self.associations_total += 1
         limits = Limits(items=self._access.longest_list)
         granted = association.granted.conformance
-        reader = Reader(granted, association.largest_request, association.invoke_ids, limits)
+        reader = Reader(granted, association.largest_request, self._invoke_ids, limits)
         return _Talk(session, association, reader)
 
     async def _caught_up(self, sealing: Sealing) -> bool:

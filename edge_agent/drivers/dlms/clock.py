@@ -117,6 +117,32 @@ def encode(at: datetime, zone: tzinfo, sign: DeviationSign = "utc_minus_local", 
     )
 
 
+def encode_like(octets: bytes, at: datetime, zone: tzinfo, sign: DeviationSign = "utc_minus_local") -> bytes:
+    """An aware instant → twelve octets in the style in which a meter shows its time.
+
+    A meter that names no deviation is told none, one that runs on UTC is told UTC; any other its configured local time.
+
+    Args:
+        octets: what the meter shows now.
+        at: the instant, aware.
+        zone: the meter's local time.
+        sign: how the meter counts its deviation.
+
+    Raises:
+        Malformed: these are not twelve octets.
+
+    >>> utc = bytes.fromhex("07ea0302010c000000000000")
+    >>> from zoneinfo import ZoneInfo
+    >>> encode_like(utc, datetime(2026, 3, 2, 12, 30, tzinfo=UTC), ZoneInfo("Asia/Shanghai")).hex()
+    '07ea0302010c1e0000000000'
+    """
+    if len(octets) != LENGTH:
+        raise Malformed(f"a date-time of {len(octets)} octets")
+    deviation = _FIELDS.unpack(octets)[8]
+    on_utc = deviation == 0 and octets[0] != _WILDCARD
+    return encode(at, UTC if on_utc else zone, sign, deviation=deviation != _NO_DEVIATION)
+
+
 def _in_zone(local: datetime, zone: tzinfo, flags: ClockFlag) -> datetime:
     """Of an hour that occurs twice, the first run has daylight saving."""
     fold = 0 if flags & ClockFlag.DAYLIGHT_SAVING else 1

@@ -15,21 +15,22 @@ from typing import Final
 
 from edge_agent.drivers.dlms.client import Access, DlmsClient
 from edge_agent.drivers.dlms.clock import CosemTime, DeviationSign
+from edge_agent.drivers.dlms.clock_setting import set_time
 from edge_agent.drivers.dlms.errors import Breach, Declined, DlmsError, Lost, Malformed, Silent, Spent, Untrusted
-from edge_agent.drivers.dlms.event_log import events_of
+from edge_agent.drivers.dlms.event_log import LogMark, read_log
 from edge_agent.drivers.dlms.link import DlmsLink
-from edge_agent.drivers.dlms.load_profile import Window, read_history
+from edge_agent.drivers.dlms.load_profile import Row, Window
 from edge_agent.drivers.dlms.profile import CLOCK_OFFSET, DlmsProfile
-from edge_agent.drivers.dlms.scaling import Scaler
-from edge_agent.drivers.dlms.values import Question, Taken, read, read_intervals
+from edge_agent.drivers.dlms.values import Known, Question, Taken, read, read_intervals
 from edge_agent.drivers.dlms.xdlms import Attribute
-from edge_agent.drivers.driver import GOOD, Cost, IntervalRow, ReadFailure, Reading, Reason
+from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
+from edge_agent.drivers.memory import IntervalRow, Intervals, LoggedEvent, NewEvents
 from metering.clock import Clock
 from metering.errors import StopAndFix
-from metering.meter_event import MeterEvent
 from metering.round import Quality
 
 _CLOCK_CLASS: Final = 8
+_USUAL_INTERVAL_MS: Final = 900_000
 _QUESTION_OCTETS: Final = 10  # of one attribute
 _ANSWER_OCTETS: Final = 8
 _AROUND_OCTETS: Final = 60  # frame, seal and head of a message, about
@@ -92,7 +93,8 @@ class DlmsDriver:
         self._line_time = line_time
         self._frames_are_numbered = frames_are_numbered
         self._clients = {name: DlmsClient(link, meter.access) for name, meter in meters.items()}
-        self._scalers: dict[str, tuple[int, dict[Attribute, Scaler | None]]] = {}
+        self._known: dict[str, Known] = {}
+        self._intervals_ms: dict[str, int] = {}
 
     @property
     def connected(self) -> bool:
@@ -135,52 +137,86 @@ class DlmsDriver:
         )
         client = self._clients[meter]
         try:
-            taken = await client.converse(lambda reader: read(reader, question, self._known_scalers(meter)))
+            taken = await client.converse(lambda reader: read(reader, question, self._known_of(meter).scalers))
         except (DlmsError, StopAndFix) as error:
             return self._failure(error)
         return self._reading(taken, quantities & of.profile.quantities, self.cost(meter, quantities).requests)
 
-    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
+    def interval_ms(self, meter: str) -> int | None:
+        """How far apart the rows of the meter's load profile stand: as it said last, or as most do."""
+        profile = self._meters[meter].profile.load_profile
+        return None if profile is None else self._intervals_ms.get(meter, _USUAL_INTERVAL_MS)
+
+    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> Intervals | ReadFailure:
         """The rows of the meter's load profile between two instants."""
         of = self._meters[meter]
         profile = of.profile.load_profile
         if profile is None:
-            return ReadFailure(Reason.DECLINED, "its profile names no load profile")
+            return ReadFailure(Reason.UNABLE, "its profile names no load profile")
         question = Question(of.profile.objects, of.ratios)
-        window = self._window(of, first_ms, last_ms)
+        window = Window(_moment(first_ms), _moment(last_ms), self._now(), of.zone, of.sign)
         try:
-            found = await self._clients[meter].converse(
-                lambda reader: read_intervals(reader, profile, window, question, self._known_scalers(meter))
+            period_s, found = await self._clients[meter].converse(
+                lambda reader: read_intervals(reader, profile, window, question, self._known_of(meter))
             )
         except (DlmsError, StopAndFix) as error:
             return self._failure(error)
-        return [IntervalRow(_ms(row.at), taken.values, row.flags.trusted) for row, taken in found]
+        if period_s:
+            self._intervals_ms[meter] = period_s * 1000
+        return Intervals(
+            self.interval_ms(meter) or _USUAL_INTERVAL_MS,
+            tuple(
+                IntervalRow(_ms(row.at), taken.values, _row_quality(row, taken))
+                for row, taken in sorted(found, key=lambda one: one[0].at)
+            ),
+        )
 
-    async def meter_events(self, meter: str, first_ms: int, last_ms: int) -> list[tuple[int, MeterEvent]] | ReadFailure:
-        """The known events of the meter's log between two instants."""
+    def keeps_log(self, meter: str) -> bool:
+        """Whether its profile names an event log."""
+        return self._meters[meter].profile.event_log is not None
+
+    async def new_events(self, meter: str, mark: str) -> NewEvents | ReadFailure:
+        """The known events of the meter's log beyond the mark."""
         of = self._meters[meter]
         log = of.profile.event_log
         if log is None:
-            return ReadFailure(Reason.DECLINED, "its profile names no event log")
-        window = self._window(of, first_ms, last_ms)
+            return ReadFailure(Reason.UNABLE, "its profile names no event log")
         try:
-            history = await self._clients[meter].converse(lambda reader: read_history(reader, log, window))
+            said = await self._clients[meter].converse(
+                lambda reader: read_log(reader, log, LogMark.of(mark), self._now(), (of.zone, of.sign))
+            )
         except (DlmsError, StopAndFix) as error:
             return self._failure(error)
-        return [(_ms(at), event) for at, event in events_of(history).events]
+        events = tuple(LoggedEvent(_ms(at), event) for at, event in said.events)
+        return NewEvents(events, str(said.mark), said.missed, said.unknown, said.more)
 
-    def _window(self, of: DlmsMeter, first_ms: int, last_ms: int) -> Window:
-        first, last, now = (
-            datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in (first_ms, last_ms, self._clock.now_ms())
-        )
-        return Window(first, last, now, of.zone, of.sign)
+    async def set_clock(self, meter: str) -> ReadFailure | None:
+        """Set the meter's clock to ours, on a connection of its own: what may set does not outlive the setting."""
+        of = self._meters[meter]
+        if of.profile.clock is None:
+            return ReadFailure(Reason.UNABLE, "its profile names no clock")
+        time = Attribute(_CLOCK_CLASS, of.profile.clock, 2)
+        self.close()
+        failure = await self.connect()
+        if failure is not None:
+            return failure
+        try:
+            await self._clients[meter].change(lambda reader: set_time(reader, time, self._now, of.zone, of.sign))
+        except (DlmsError, StopAndFix) as error:
+            return self._failure(error)
+        finally:
+            self.close()
+        return None
 
-    def _known_scalers(self, meter: str) -> dict[Attribute, Scaler | None]:
+    def _now(self) -> datetime:
+        return _moment(self._clock.now_ms())
+
+    def _known_of(self, meter: str) -> Known:
         """What is known in the association at hand."""
         association = self._clients[meter].associations_total
-        if meter not in self._scalers or self._scalers[meter][0] != association:
-            self._scalers[meter] = (association, {})
-        return self._scalers[meter][1]
+        if meter not in self._known or self._known[meter].association != association:
+            self._known[meter] = Known(association)
+        return self._known[meter]
 
     def _reading(self, taken: Taken, asked: frozenset[str], requests: int) -> Reading:
         now_ms = self._clock.now_ms()
@@ -205,6 +241,17 @@ class DlmsDriver:
     def _forget_all(self) -> None:
         for client in self._clients.values():
             client.forget()
+
+
+def _row_quality(row: Row, taken: Taken) -> Quality:
+    quality = GOOD if row.flags.trusted else Quality.METER_CLOCK_OFF
+    if taken.dropped:
+        quality |= Quality.OUT_OF_RANGE
+    return quality | Quality.PARTIAL if None in taken.values.values() else quality
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _ms(at: datetime) -> int:

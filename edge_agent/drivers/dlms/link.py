@@ -100,7 +100,11 @@ class DlmsLink(StreamLink):
         Raises:
             DlmsError: there is none.
         """
-        heard = await self._converse(session, session.send(message), lambda heard: heard.message is not None)
+        try:
+            heard = await self._converse(session, session.send(message), lambda heard: heard.message is not None)
+        except asyncio.CancelledError:
+            self.close()  # the answer is under way, and nothing tells it from the next one
+            raise
         return heard.message or b""
 
     def part(self, session: Session) -> None:

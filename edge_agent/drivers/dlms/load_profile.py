@@ -6,6 +6,9 @@
 Every row must be as wide as attribute 3 says: a null stays where it stands, or its neighbours would slide into its
 column. A row without a time is one period after the row before (compressed buffers); the first of an answer then has
 no time and is left out, as is a row whose time is no instant. What is left out is counted.
+
+Where a meter knows numbers only, the newest stands last and a row of an instant stands no earlier than its age says:
+holes of the history move it towards the end. So it is looked for from there on, never in the whole of the buffer.
 """
 
 from __future__ import annotations
@@ -48,29 +51,59 @@ class Row(NamedTuple):
     cells: tuple[Value, ...]  # as wide as ``History.columns``, the time with them
 
 
+class Form(NamedTuple):
+    """What the rows of a profile are made of."""
+
+    columns: tuple[Attribute, ...]
+    period_s: int  # 0 for events
+
+
 @dataclass(slots=True)
 class History:
     """The rows that were found, oldest first as the meter keeps them."""
 
-    columns: tuple[Attribute, ...]
-    period_s: int
+    form: Form
     rows: list[Row] = field(default_factory=list)
     without_time: int = 0
 
 
-def read_history(reader: Reader, profile: ObisCode, window: Window) -> Conversation[History]:
-    """The rows of a profile inside a window.
+def read_form(reader: Reader, profile: ObisCode) -> Conversation[Form]:
+    """What the rows of a profile are made of.
+
+    Raises:
+        DlmsError: there is no such profile, or it has no columns.
+    """
+    described = yield from reader.get_all([attribute_of(profile, 3), attribute_of(profile, 4)])
+    return Form(columns_of(described[0]), _period_s(described[1]))
+
+
+def read_history(reader: Reader, profile: ObisCode, window: Window, form: Form | None = None) -> Conversation[History]:
+    """The rows of a profile inside a window; ``form`` if it is known in this association.
 
     Raises:
         DlmsError: there is no such profile, or its rows cannot be understood.
     """
-    described = yield from reader.get_all([_attribute(profile, 3), _attribute(profile, 4)])
-    history = History(columns_of(described[0]), _period_s(described[1]))
+    history = History(form or (yield from read_form(reader, profile)))
     first, last = (clock.encode(at, window.zone, window.sign) for at in (window.first, window.last))
-    rows = yield from reader.get(Item(_attribute(profile, 2).attribute, by_range(first, last)))
+    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_range(first, last)))
     if isinstance(rows, Denied):
-        rows = yield from _newest_rows(reader, profile, history.period_s, window)
-    _fill(history, rows, window)
+        yield from _by_number(reader, profile, history, window)
+    else:
+        _fill(history, rows, window, None)
+    return history
+
+
+def read_entries(
+    reader: Reader, profile: ObisCode, numbers: tuple[int, int], window: Window, form: Form
+) -> Conversation[History]:
+    """The rows of these numbers, both with them, whose time lies inside the window; the oldest is 1.
+
+    Raises:
+        DlmsError: the meter gives none, or they cannot be understood.
+    """
+    history = History(form)
+    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_entry(*numbers)))
+    _fill(history, rows, window, None)
     return history
 
 
@@ -103,47 +136,55 @@ def _period_s(value: Result) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _newest_rows(reader: Reader, profile: ObisCode, period_s: int, window: Window) -> Conversation[Result]:
-    """By number: so many of the newest as the window can need; all of a log."""
-    (count,) = yield from reader.get_all([_attribute(profile, 7)])
+def _by_number(reader: Reader, profile: ObisCode, history: History, window: Window) -> Conversation[None]:
+    """From where the window can begin on, until its end has been seen; all of a log."""
+    (count,) = yield from reader.get_all([attribute_of(profile, 7)])
     if not isinstance(count, int) or isinstance(count, bool):
         raise Declined("the meter gives neither a part of this profile nor the number of its rows")
-    wanted = count
+    period_s = history.form.period_s
+    first, at_once = 1, count
     if period_s:
-        wanted = min(count, math.ceil((window.now - window.first).total_seconds() / period_s) + 1)
-    if wanted <= 0:
-        return []
-    rows = yield from reader.get(Item(_attribute(profile, 2).attribute, by_entry(count - wanted + 1, count)))
-    return rows
+        back = math.ceil((window.now - window.first).total_seconds() / period_s)
+        first = max(count - back, 1)
+        at_once = math.ceil((window.last - window.first).total_seconds() / period_s) + 2
+    seen: datetime | None = None
+    while first <= count and (seen is None or seen < window.last):
+        last = min(first + at_once - 1, count)
+        rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_entry(first, last)))
+        seen = _fill(history, rows, window, seen) or seen
+        first = last + 1
 
 
-def _fill(history: History, rows: Result, window: Window) -> None:
+def _fill(history: History, rows: Result, window: Window, before: datetime | None) -> datetime | None:
+    """Take what lies inside the window; the time of the last row, if it has one."""
     if isinstance(rows, Denied):
         raise Declined(f"no rows: {rows}", rows.code)
     if not isinstance(rows, list):
         raise Malformed("no list of rows")
-    if CLOCK_TIME.class_id not in {column.class_id for column in history.columns}:
+    columns = history.form.columns
+    if CLOCK_TIME.class_id not in {column.class_id for column in columns}:
         raise Declined("this profile has no column of times")
-    before: datetime | None = None
     for row in rows:
-        if not isinstance(row, list) or len(row) != len(history.columns):
-            raise Malformed(f"a row that is not {len(history.columns)} wide")
-        time = _time_of(row, history, before, window)
+        if not isinstance(row, list) or len(row) != len(columns):
+            raise Malformed(f"a row that is not {len(columns)} wide")
+        time = _time_of(row, history.form, before, window)
         before = time.at
         if time.at is None:
             history.without_time += 1
         elif window.first <= time.at <= window.last:
             history.rows.append(Row(time.at, time.flags, tuple(row)))
+    return before
 
 
-def _time_of(row: Sequence[Value], history: History, before: datetime | None, window: Window) -> CosemTime:
-    cell = next(cell for cell, of in zip(row, history.columns, strict=True) if of.class_id == CLOCK_TIME.class_id)
+def _time_of(row: Sequence[Value], form: Form, before: datetime | None, window: Window) -> CosemTime:
+    cell = next(cell for cell, of in zip(row, form.columns, strict=True) if of.class_id == CLOCK_TIME.class_id)
     if isinstance(cell, bytes) and len(cell) == clock.LENGTH:
         return clock.decode(cell, window.zone, window.sign)
-    if cell is None and before is not None and history.period_s:
-        return CosemTime((before + timedelta(seconds=history.period_s)).astimezone(UTC), ClockFlag(0))
+    if cell is None and before is not None and form.period_s:
+        return CosemTime((before + timedelta(seconds=form.period_s)).astimezone(UTC), ClockFlag(0))
     return CosemTime(None, ClockFlag.NO_INSTANT)
 
 
-def _attribute(profile: ObisCode, number: int) -> Item:
+def attribute_of(profile: ObisCode, number: int) -> Item:
+    """One attribute of a profile, to be asked for."""
     return Item(Attribute(_PROFILE_CLASS, profile, number))

@@ -20,16 +20,7 @@ def meter_mistakes(
     bus: DlmsBusSettings, meter: DlmsAccessSettings, folder: Path, say: Words
 ) -> Iterator[tuple[str, str]]:
     """Key inside ``dlms:`` and what is wrong; secrets are not read, only looked for from ``folder`` on."""
-    if meter.suite:
-        yield "suite", say["suite"].format(meter.suite)
-    for key in _NEEDED[meter.security]:
-        name = getattr(meter, key)
-        if name is None:
-            yield key, say["secret needed"].format(meter.security)
-        elif _KEY.fullmatch(name):
-            yield key, say["key itself"]  # which must not be shown
-        elif not is_credential(name) and not Path(from_folder(name, folder)).is_file():
-            yield key, say["no such file"].format(name)
+    yield from secret_mistakes(meter, folder, say)
     if meter.security == "gmac" and bus.system_title is None:
         yield "security", say["title needed"].format(bus.id)
     if meter.security == "gmac" and meter.system_title is not None and meter.system_title == bus.system_title:
@@ -40,3 +31,17 @@ def meter_mistakes(
         except ValueError:
             physical = "–" if meter.physical is None else meter.physical
             yield "server", say["hdlc address"].format(meter.server, physical, meter.address_octets)
+
+
+def secret_mistakes(meter: DlmsAccessSettings, folder: Path, say: Words) -> Iterator[tuple[str, str]]:
+    """Of the suite and the files of keys and passwords alone."""
+    if meter.suite:
+        yield "suite", say["suite"].format(meter.suite)
+    for key in _NEEDED[meter.security]:
+        name = getattr(meter, key)
+        if name is None:
+            yield key, say["secret needed"].format(meter.security)
+        elif _KEY.fullmatch(name):
+            yield key, say["key itself"]  # which must not be shown
+        elif not is_credential(name) and not Path(from_folder(name, folder)).is_file():
+            yield key, say["no such file"].format(name)

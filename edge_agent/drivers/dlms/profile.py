@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from edge_agent.drivers.dlms.push_list import PushEntry, push_mistakes
 from edge_agent.drivers.dlms.scaling import Bounds
 from edge_agent.drivers.dlms.xdlms import Attribute
 from edge_agent.drivers.meter_model import MeterModel
@@ -86,13 +87,23 @@ class DlmsProfile(MeterModel):
     counter: Obis = Field(ObisCode(0, 0, 43, 1, 0), description="Where everyone may read the invocation counter.")
     load_profile: Obis | None = Field(ObisCode(1, 0, 99, 1, 0), description="The load profile; null if there is none.")
     event_log: Obis | None = Field(ObisCode(0, 0, 99, 98, 0), description="The event log; null if there is none.")
-    objects: tuple[ProfileObject, ...] = Field(max_length=100, description="Where the quantities stand.")
+    objects: tuple[ProfileObject, ...] = Field(
+        (), max_length=100, description="Where the quantities stand; may be empty for a meter that only pushes."
+    )
+    push: tuple[PushEntry, ...] = Field(
+        (), max_length=100, description="What the meter sends by itself, entry by entry, as its push setup lists it."
+    )
 
     @cached_property
     def quantities(self) -> frozenset[str]:
         """Everything the profile offers."""
         named = {entry.quantity for entry in self.objects}
         return frozenset(named | {CLOCK_OFFSET} if self.clock else named)
+
+    @cached_property
+    def pushed(self) -> frozenset[str]:
+        """Every quantity of the push list."""
+        return frozenset(entry.quantity for entry in self.push if entry.holds == "value" and entry.quantity)
 
     @property
     def rollovers(self) -> dict[str, float]:
@@ -116,7 +127,8 @@ def load_dlms_profile(path: Path, lang: Language = "en") -> DlmsProfile:
 
 def _mistakes(loaded: Loaded[DlmsProfile], lang: Language) -> Iterator[Problem]:
     say = words(lang)
-    if not loaded.value.objects:
+    yield from push_mistakes(loaded.value.push, loaded, say)
+    if not loaded.value.objects and not loaded.value.push:
         yield loaded.problem(("objects",), say["none"])
     seen: set[str] = set()
     for i, entry in enumerate(loaded.value.objects):

@@ -19,6 +19,7 @@ from edge_agent.drivers.dlms.xdlms import (
     Answers,
     Block,
     Denied,
+    Done,
     Item,
     Response,
     get_list_request,
@@ -95,6 +96,20 @@ class Reader:
             for item in part:
                 results.append((yield from self.get(item)))
         return results
+
+    def change(self, make_request: Callable[[int], bytes]) -> Conversation[None]:
+        """One SET that ``allow_list`` has made, given the number of the question.
+
+        Raises:
+            DlmsError: the meter did not do it, or it is not known whether it did.
+        """
+        if Conformance.SET not in self._conformance:
+            raise Declined("the meter lets this client set nothing")
+        response = yield from self._ask(make_request)
+        if not isinstance(response, Done):
+            raise Malformed("no answer to a SET")
+        if response.code:
+            raise Declined(f"the meter does not set it: {Denied(response.code)}", response.code)
 
     def parts(self, items: Sequence[Item]) -> list[list[Item]]:
         """How ``get_all`` cuts a list."""

@@ -12,7 +12,7 @@ from datetime import tzinfo
 
 from edge_agent.drivers.dlms import clock
 from edge_agent.drivers.dlms.clock import CosemTime, DeviationSign
-from edge_agent.drivers.dlms.load_profile import Row, Window, read_history
+from edge_agent.drivers.dlms.load_profile import Form, Row, Window, read_form, read_history
 from edge_agent.drivers.dlms.profile import ProfileObject
 from edge_agent.drivers.dlms.reader import Conversation, Reader, Result
 from edge_agent.drivers.dlms.scaling import Scaler, scaled, scaler_of
@@ -28,6 +28,15 @@ class Taken:
     values: dict[str, float | None] = field(default_factory=dict)
     dropped: bool = False  # there was a number and it cannot be true
     time: CosemTime | None = None
+
+
+@dataclass(slots=True)
+class Known:
+    """What an association has taught about its meter; another association may find another meter."""
+
+    association: int
+    scalers: dict[Attribute, Scaler | None] = field(default_factory=dict)
+    form: Form | None = None  # of the load profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +74,17 @@ def read(reader: Reader, question: Question, scalers: dict[Attribute, Scaler | N
 
 
 def read_intervals(
-    reader: Reader, profile: ObisCode, window: Window, question: Question, scalers: dict[Attribute, Scaler | None]
-) -> Conversation[list[tuple[Row, Taken]]]:
-    """The rows of a load profile and, of each, the values of the objects in question.
+    reader: Reader, profile: ObisCode, window: Window, question: Question, known: Known
+) -> Conversation[tuple[int, list[tuple[Row, Taken]]]]:
+    """How many seconds apart the rows of a load profile stand, and each row with the values of the objects in question.
 
     Raises:
         DlmsError: there is no answer that can be used.
     """
-    history = yield from read_history(reader, profile, window)
-    captured = [entry for entry in question.objects if entry.value in history.columns]
+    form = known.form = known.form or (yield from read_form(reader, profile))
+    history = yield from read_history(reader, profile, window, form)
+    scalers = known.scalers
+    captured = [entry for entry in question.objects if entry.value in form.columns]
     unknown = [entry.scaler for entry in captured if entry.scaler not in scalers]
     answers = yield from reader.get_all([Item(attribute) for attribute in unknown])
     for attribute, answer in zip(unknown, answers, strict=True):
@@ -83,10 +94,10 @@ def read_intervals(
     for row in history.rows:
         taken = Taken()
         for entry in captured:
-            cell = row.cells[history.columns.index(entry.value)]
+            cell = row.cells[form.columns.index(entry.value)]
             _take(taken, entry, cell, scalers.get(entry.scaler), question.ratios)
         found.append((row, taken))
-    return found
+    return form.period_s, found
 
 
 def _take(taken: Taken, entry: ProfileObject, raw: Result, scaler: Scaler | None, ratios: tuple[float, float]) -> None:

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Final, Protocol
 
 from edge_agent.drivers.dlt645.data import decode, expected_octets, series_of_block, taken_apart
-from edge_agent.drivers.dlt645.meter_memory import MeterMemory
+from edge_agent.drivers.dlt645.meter_memory import USUAL_INTERVAL_MS, MeterMemory
 from edge_agent.drivers.dlt645.moment import clock_of
 from edge_agent.drivers.dlt645.pace import LinePace
 from edge_agent.drivers.dlt645.profile import CLOCK_OFFSET, Dlt645Profile
 from edge_agent.drivers.dlt645.read_plan import Refusals, identifiers_for
-from edge_agent.drivers.driver import GOOD, Cost, Freeze, NewEvents, ReadFailure, Reading, Reason
+from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading, Reason
+from edge_agent.drivers.memory import Intervals, NewEvents
 from edge_agent.drivers.transformers import transformer_ratio
 from metering.clock import Clock
 from metering.quantity import QUANTITIES
@@ -79,6 +80,7 @@ class Dlt645Driver:
         self._meters = meters
         self._clock = clock
         self._refusals: dict[str, Refusals] = {}
+        self._intervals_ms: dict[str, int] = {}
 
     @property
     def connected(self) -> bool:
@@ -196,13 +198,30 @@ class Dlt645Driver:
         said_ms = heard_ms - round(self._link.pace.answer_s(_TIME_OCTETS) * 1000)
         return round((told_ms - said_ms) / 1000)
 
-    async def read_freezes(self, meter: str, newest: int) -> list[Freeze] | ReadFailure:
-        """The newest so many freezes, oldest first; none if the profile has none."""
-        return await self._memory(meter).freezes(newest)
+    def interval_ms(self, meter: str) -> int | None:
+        """How far apart its freezes stand."""
+        kind = self._meters[meter].profile.freezes
+        return None if kind is None else self._intervals_ms.get(meter, USUAL_INTERVAL_MS[kind])
 
-    async def read_events(self, meter: str, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
-        """What was logged since ``counts``; empty: all that the meter still has."""
-        return await self._memory(meter).events(counts)
+    async def load_profile(self, meter: str, first_ms: int, last_ms: int) -> Intervals | ReadFailure:
+        """The freezes between two instants."""
+        found = await self._memory(meter).intervals(first_ms, last_ms)
+        if isinstance(found, Intervals):
+            self._intervals_ms[meter] = found.period_ms
+        return found
+
+    def keeps_log(self, meter: str) -> bool:
+        """Whether its profile names event records."""
+        return bool(self._meters[meter].profile.events)
+
+    async def new_events(self, meter: str, mark: str) -> NewEvents | ReadFailure:
+        """What was logged beyond the mark."""
+        return await self._memory(meter).events(mark)
+
+    async def set_clock(self, meter: str) -> ReadFailure | None:
+        """Refused: whoever writes needs the meter's password and operator code, and we only read, without any."""
+        del meter
+        return ReadFailure(Reason.UNABLE, "a DL/T 645 meter takes a time only with its password; we hold none")
 
     def _memory(self, meter: str) -> MeterMemory:
         of = self._meters[meter]

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from edge_agent.drivers.dlt645.data import digits_of
 from edge_agent.drivers.dlt645.moment import to_the_second
-from edge_agent.drivers.driver import LoggedEvent
+from edge_agent.drivers.memory import LoggedEvent
 from metering.meter_event import MeterEvent
 
 MOST_RECORDS: Final = 10

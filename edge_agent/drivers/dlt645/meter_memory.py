@@ -3,19 +3,28 @@
 Both are numbered from the newest back, 1 is the newest, so every new one moves all numbers on. What was read while they
 moved would be another instant's: a freeze counts only if its instant is the same before and after its registers were
 read, records only if their count is.
+
+A freeze that is wanted by time is looked for where it must stand if the meter has missed none since the newest; its own
+instant says how far off that was. The mark of the event records is the count of each kind, as JSON.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
 
 from edge_agent.drivers.dlt645.data import decode, taken_apart
 from edge_agent.drivers.dlt645.event_records import MOST_RECORDS, RECORD_LISTS, RecordList, count_of
 from edge_agent.drivers.dlt645.frame import ErrorWord
 from edge_agent.drivers.dlt645.moment import to_the_minute
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
-from edge_agent.drivers.driver import Freeze, LoggedEvent, NewEvents, ReadFailure, Reason
+from edge_agent.drivers.driver import GOOD, ReadFailure, Reason
+from edge_agent.drivers.memory import IntervalRow, Intervals, LoggedEvent, NewEvents
+from metering.round import Quality
 
 MOST_FREEZES: Final = {"timed": 12, "daily": 62}
 """How many freezes a meter keeps: table A.6 (05 00 xx 01 … 0C); daily ones (05 06) by the supplements."""
@@ -23,8 +32,19 @@ MOST_FREEZES: Final = {"timed": 12, "daily": 62}
 _PREFIX: Final = {"timed": "0500", "daily": "0506"}
 _REGISTERS: Final = {"01": ("active_energy_import", "0001FF00"), "02": ("active_energy_export", "0002FF00")}
 _TRIES: Final = 3
+_SUMMER: Final = 1 / 8  # of a day: daylight saving moves a midnight by less
+
+USUAL_INTERVAL_MS: Final = {"timed": 3_600_000, "daily": 86_400_000}
+"""How far apart freezes stand: timed ones as the meter was told, this until its freezes have shown it."""
 
 Ask = Callable[[str], Awaitable[bytes | ReadFailure]]
+
+
+class Freeze(NamedTuple):
+    """The registers of a meter as they stood at an instant, kept by the meter itself."""
+
+    at: int  # ms since 1970 UTC, by the meter's clock
+    values: dict[str, float | None]
 
 
 class MeterMemory:
@@ -36,25 +56,76 @@ class MeterMemory:
         self._profile = profile
         self._ratio = energy_ratio
 
-    async def freezes(self, newest: int) -> list[Freeze] | ReadFailure:
-        """The newest so many, oldest first; fewer if the meter has fewer."""
+    async def intervals(self, first_ms: int, last_ms: int) -> Intervals | ReadFailure:
+        """The freezes between two instants, both with them."""
         kind = self._profile.freezes
         if kind is None:
-            return []
-        found: dict[int, Freeze] = {}
-        for back in range(min(newest, MOST_FREEZES[kind]), 0, -1):
-            frozen = await self._freeze(_PREFIX[kind], f"{back:02X}")
+            return ReadFailure(Reason.UNABLE, "its profile names no freezes")
+        period_ms = USUAL_INTERVAL_MS[kind]
+        if kind == "daily" and not self._midnight_between(first_ms, last_ms):
+            return Intervals(period_ms, ())
+        newest = await self._instant(_PREFIX[kind], "01")
+        if isinstance(newest, ReadFailure):
+            return newest
+        if newest is None or newest < first_ms:
+            return Intervals(period_ms, ())
+        if kind == "timed":
+            second = await self._instant(_PREFIX[kind], "02")
+            if isinstance(second, ReadFailure):
+                return second
+            if second is not None and second < newest:
+                period_ms = min(newest - second, USUAL_INTERVAL_MS["daily"])
+        rows = await self._rows(_Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms), first_ms, last_ms)
+        return rows if isinstance(rows, ReadFailure) else Intervals(period_ms, tuple(rows))
+
+    def _midnight_between(self, first_ms: int, last_ms: int) -> bool:
+        zone = self._profile.zone
+        last = datetime.fromtimestamp(last_ms / 1000, UTC).astimezone(zone)
+        return last.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000 >= first_ms
+
+    async def _rows(self, shelf: _Shelf, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
+        """Back from the last wanted, one by one; where the meter made none for a while, it stands nearer by so many."""
+        found: dict[int, IntervalRow] = {}
+        back, looked = shelf.number_of(last_ms), False
+        while back <= shelf.most and shelf.may_reach(back, first_ms):
+            frozen = await self._freeze(shelf.prefix, f"{back:02X}", first_ms, last_ms)
             if isinstance(frozen, ReadFailure):
                 return frozen
-            if frozen is not None:
-                found[frozen.at] = frozen
+            if frozen is None:
+                if looked or back == 1:
+                    break
+                back //= 2  # it has fewer
+                continue
+            never_made = 0 if looked else round((shelf.instant_of(back) - frozen.at) / shelf.period_ms)
+            looked = True
+            if never_made > 0 and frozen.at <= last_ms:
+                back = max(back - never_made, 1)
+                continue
+            if frozen.at < first_ms:
+                break
+            if frozen.values:
+                quality = Quality.PARTIAL if None in frozen.values.values() else GOOD
+                found[frozen.at] = IntervalRow(frozen.at, frozen.values, quality)
+            back += 1
         return [found[at] for at in sorted(found)]
 
-    async def _freeze(self, prefix: str, back: str) -> Freeze | ReadFailure | None:
-        """One of them; ``None`` if there is none, or if it moved on meanwhile."""
+    async def _freeze(self, prefix: str, back: str, first_ms: int, last_ms: int) -> Freeze | ReadFailure | None:
+        """One of them, without values if it is of another time; ``None`` if there is none."""
         before = await self._instant(prefix, back)
         if before is None or isinstance(before, ReadFailure):
             return before
+        if not first_ms <= before <= last_ms:
+            return Freeze(before, {})
+        values = await self._registers(prefix, back)
+        if isinstance(values, ReadFailure):
+            return values
+        after = await self._instant(prefix, back)
+        if after == before:
+            return Freeze(before, values)
+        moved_on = ReadFailure(Reason.GARBLED, f"freeze {back} moved on while it was read")
+        return after if isinstance(after, ReadFailure) else moved_on
+
+    async def _registers(self, prefix: str, back: str) -> dict[str, float | None] | ReadFailure:
         values: dict[str, float | None] = {}
         for di1, (quantity, block) in _REGISTERS.items():
             data = await self._ask(f"{prefix}{di1}{back}")
@@ -69,10 +140,7 @@ class MeterMemory:
                 number = decode(identifier, octets).number
                 name = f"{quantity}_t{tariff}" if tariff else quantity
                 values[name] = None if number is None else number * self._ratio
-        after = await self._instant(prefix, back)
-        if isinstance(after, ReadFailure):
-            return after
-        return Freeze(before, values) if after == before and values else None
+        return values
 
     async def _instant(self, prefix: str, back: str) -> int | ReadFailure | None:
         data = await self._ask(f"{prefix}00{back}")
@@ -80,23 +148,22 @@ class MeterMemory:
             return None if _missing(data) else data
         return to_the_minute(data, self._profile.zone)
 
-    async def events(self, counts: Mapping[str, int]) -> NewEvents | ReadFailure:
-        """What was logged since ``counts``; a kind that the meter does not keep is left out."""
+    async def events(self, mark: str) -> NewEvents | ReadFailure:
+        """What was logged since ``mark``; a kind that the meter does not keep is left out."""
+        counts = _counts_of(mark)
         events: list[LoggedEvent] = []
         now: dict[str, int] = {}
-        missed: dict[str, int] = {}
+        missed = 0
         for name in self._profile.events:
             found = await self._records(RECORD_LISTS[name], counts.get(name))
             if isinstance(found, ReadFailure):
                 if not _missing(found):
                     return found
                 continue
-            count, lost, new = found
-            now[name] = count
+            now[name], lost, new = found
             events += new
-            if lost:
-                missed[name] = lost
-        return NewEvents(tuple(sorted(events)), now, missed)
+            missed += lost
+        return NewEvents(tuple(sorted(events, key=lambda one: one.at)), msgspec.json.encode(now).decode(), missed)
 
     async def _records(self, of: RecordList, before: int | None) -> tuple[int, int, list[LoggedEvent]] | ReadFailure:
         """Count now, records overwritten unread, and what the new ones say. A count that fell was cleared."""
@@ -125,6 +192,35 @@ class MeterMemory:
             return data
         count = count_of(data)
         return count if count is not None else ReadFailure(Reason.GARBLED, f"no count behind {of.count_identifier}")
+
+
+class _Shelf(NamedTuple):
+    """Freezes numbered from the newest back."""
+
+    prefix: str
+    most: int
+    newest: int  # its instant, ms since 1970 UTC
+    period_ms: int
+
+    def number_of(self, at_ms: int) -> int:
+        """Where the last freeze at or before an instant must stand."""
+        return max(math.ceil((self.newest - at_ms) / self.period_ms - _SUMMER), 0) + 1
+
+    def may_reach(self, number: int, at_ms: int) -> bool:
+        """Whether the freeze of a number, or one after it, can be as late as an instant."""
+        return self.instant_of(number) + _SUMMER * self.period_ms >= at_ms
+
+    def instant_of(self, number: int) -> int:
+        """When the freeze of a number must have been made."""
+        return self.newest - (number - 1) * self.period_ms
+
+
+def _counts_of(mark: str) -> Mapping[str, int]:
+    """The counts that a mark holds; none if it is no mark of ours."""
+    try:
+        return msgspec.json.decode(mark, type=dict[str, int])
+    except msgspec.MsgspecError:
+        return {}
 
 
 def _missing(failure: ReadFailure) -> bool:

@@ -52,12 +52,26 @@ class SerialSettings(Protocol):
         ...
 
 
-async def open_port(settings: SerialSettings) -> Stream | ReadFailure:
-    """The port, at the line's speed."""
+class PortStream(Stream):
+    """An open serial port as a stream."""
+
+    def set_speed(self, baudrate: int) -> None:
+        """Go on at another speed, once everything said so far has gone out.
+
+        Raises:
+            OSError: the port is gone or cannot do this speed.
+        """
+        if isinstance(self._transport, SerialPort) and self._transport.sync_serial:
+            self._transport.sync_serial.baudrate = baudrate
+
+
+async def open_port(settings: SerialSettings, baudrate: int | None = None) -> PortStream | ReadFailure:
+    """The port, at the line's speed or another."""
     device = str(settings.device)
-    stream = Stream(lambda *_: ReadFailure(Reason.UNPLUGGED, device))
+    stream = PortStream(lambda *_: ReadFailure(Reason.UNPLUGGED, device))
+    speed = baudrate or settings.baudrate
     try:
-        SerialPort(stream, device, settings.baudrate, _PARITY[settings.parity], settings.stop_bits)
+        SerialPort(stream, device, speed, _PARITY[settings.parity], settings.stop_bits)
     except (OSError, ValueError) as error:
         number = getattr(error, "errno", None)
         if not isinstance(number, int):

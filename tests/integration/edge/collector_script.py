@@ -11,6 +11,7 @@ import aiomqtt
 
 from metering.codec import Message, decode, epoch_text
 from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
+from metering.ending import end
 from metering.topics import Topics
 
 TOPICS = Topics()
@@ -60,7 +61,7 @@ async def collector_at(port: int, gateway: str = "park-01", **options) -> AsyncI
         script = CollectorScript(client, gateway, **options)
         await client.subscribe([(TOPICS.up("+", gateway, "data"), 1), (TOPICS.up("+", gateway, "status"), 1)])
         listening = asyncio.create_task(script.listen())
-        yield script
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        try:
+            yield script
+        finally:
+            await end([listening])

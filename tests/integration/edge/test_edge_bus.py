@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,17 @@ from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
+from edge_agent.polling.filing import Filing
 from edge_agent.polling.gathering import RoundName, Row
 from edge_agent.polling.poller import Poller
 from edge_agent.polling.register_truth import RegisterTruth
+from edge_agent.polling.upkeep import Upkeep
+from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock, SystemClock
 from metering.codec import Envelope, decode, encode_packed
+from metering.ending import end
 from metering.round import FAILED, Quality, Round, unpack
 
 POWER = frozenset({"active_power"})
@@ -38,10 +42,10 @@ def bus_at(port: int, units: int, clock=None) -> Bus:
 @asynccontextmanager
 async def running(bus: Bus):
     task = asyncio.create_task(bus.run())
-    yield bus
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield bus
+    finally:
+        await end([task])
     await asyncio.sleep(0.01)
 
 
@@ -136,8 +140,11 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 @asynccontextmanager
 async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
     name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
+    counters = Counters()
+    filing = Filing(spool, clock, counters, lambda: None)
+    upkeep = Upkeep(UpkeepSettings(), "g", {}, filing, clock, counters)
     poller = Poller(
-        name, {bus: [(m, WANTED) for m in meters]}, spool, RegisterTruth(), clock, synchronised, Counters(), print
+        name, {bus: [(m, WANTED) for m in meters]}, filing, RegisterTruth(), clock, synchronised, counters, upkeep
     )
     stop = asyncio.Event()
     task = asyncio.create_task(poller.run(stop))

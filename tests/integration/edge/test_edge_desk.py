@@ -19,6 +19,7 @@ from edge_agent.polling.bus import Bus
 from edge_agent.signals import Counters
 from metering.clock import SystemClock
 from metering.control import ReadCommand
+from metering.ending import end
 from metering.round import Quality
 
 POWER = frozenset({"active_power"})
@@ -31,10 +32,10 @@ async def bus(endpoint: ModbusScript):
     clock = SystemClock()
     one = Bus("b1", ModbusDriver(make_link(settings), meters, clock), meters, clock, Counters())
     task = asyncio.create_task(one.run())
-    yield one
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield one
+    finally:
+        await end([task])
 
 
 @asynccontextmanager

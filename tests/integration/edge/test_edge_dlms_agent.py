@@ -66,7 +66,7 @@ async def test_rounds_of_meters_with_keys_arrive_and_an_attacker_is_named(tmp_pa
     assert values["m1"] == values["m2"] == import_wh(NOON_MS)
     assert values["m3"] is None
     qualities = dict(zip(newest.meters, unpack(newest.quality, "I"), strict=True))
-    assert qualities["m1"] == 0
+    assert qualities["m1"] in (0, Quality.METER_CLOCK_OFF)  # its clock stands at noon
     assert qualities["m3"] in (Quality.GARBLED, Quality.SUSPENDED)
 
     said = (out + err).decode()
@@ -77,4 +77,5 @@ async def test_rounds_of_meters_with_keys_arrive_and_an_attacker_is_named(tmp_pa
 
 
 def rounds(collector) -> list[Round]:
-    return [message.content for message in collector.received if isinstance(message.content, Round)]
+    found = [message.content for message in collector.received if isinstance(message.content, Round)]
+    return [one for one in found if one.group == "main"]

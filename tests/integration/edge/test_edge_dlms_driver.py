@@ -22,6 +22,7 @@ from simulators.dlms.device import LogicalDevice
 from simulators.dlms.faults import DlmsFault, FaultName
 from simulators.dlms.objects import MeterClock
 from simulators.dlms_meter import DlmsServer
+from simulators.faults import Fault
 from tests.support.dlms_park import (
     AK,
     EK,
@@ -227,41 +228,9 @@ async def test_an_attacker_is_counted_by_name_and_the_meter_is_read_again_afterw
         assert await values(driver) == {"active_energy_import": import_wh(NOON_MS) / 1000}
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
-async def test_silence_and_a_lost_connection_have_their_names(folder: Path, framing) -> None:
-    meter = device()
-    async with connected(folder, framing=framing, meter=meter) as (driver, _):
-        await values(driver)
-        meter.faults.active = (DlmsFault("drop"),)
-        assert (await failure(driver)).reason is Reason.SILENT
-        assert driver.connected is (framing == "hdlc")
-        if not driver.connected:
-            await driver.connect()
-
-        meter.faults.active = (DlmsFault("reset"),)
-        assert (await failure(driver)).reason is Reason.LINK_LOST
-        meter.faults.active = ()
-        await driver.connect()
-        assert await values(driver)
-
-
-async def test_a_late_answer_is_never_taken_for_the_next_one(folder: Path) -> None:
-    meter = device()
-    async with connected(folder, WAYS["none"], meter=meter) as (driver, server):
-        await values(driver)
-        meter.faults.active = (DlmsFault("delay", delay_s=0.3),)
-        assert (await failure(driver)).reason is Reason.SILENT
-        meter.faults.active = ()
-        await driver.connect()
-
-        assert await values(driver, frozenset({"frequency"})) == {"frequency": 50.01}
-        assert server.connections_total == 2
-
-
 async def test_a_noisy_line_costs_time_and_no_reading(folder: Path) -> None:
-    meter = device()
-    meter.faults.active = (DlmsFault("corrupt", share=0.08), DlmsFault("drop", share=0.04))
-    async with connected(folder, WAYS["none"], "hdlc", meter) as (driver, _):
+    async with connected(folder, WAYS["none"], "hdlc") as (driver, server):
+        server.endpoint.wire.faults = (Fault("noise", share=0.08), Fault("drop", share=0.04))
         found = [await driver.read("m1", ENERGY) for _ in range(25)]
 
     good = [outcome for outcome in found if isinstance(outcome, Reading)]

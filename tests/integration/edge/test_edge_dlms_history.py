@@ -17,7 +17,7 @@ from edge_agent.drivers.dlms.initiate import READING
 from edge_agent.drivers.dlms.load_profile import History, Window, columns_of, read_history
 from edge_agent.drivers.dlms.reader import Reader
 from edge_agent.drivers.driver import ReadFailure, Reason
-from metering.meter_event import MeterEvent
+from edge_agent.drivers.memory import Intervals
 from metering.obis import ObisCode
 from simulators.dlms.device import EVERYTHING, SELECTIVE
 from simulators.dlms.faults import DlmsFault
@@ -33,11 +33,13 @@ NOON = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 @pytest.mark.parametrize("meter", [{}, {"largest_pdu": 128}])
 async def test_a_day_of_quarters_is_read_by_time(folder: Path, framing, meter: Mapping[str, Any]) -> None:  # noqa: F811
     async with connected(folder, framing=framing, meter=device(**meter)) as (driver, _):
-        rows = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+        found = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
 
-    assert isinstance(rows, list)
+    assert isinstance(found, Intervals)
+    assert found.period_ms == QUARTER_MS
+    rows = found.rows
     assert [row.measured_at for row in rows] == list(range(NOON_MS - DAY_MS, NOON_MS + 1, QUARTER_MS))
-    assert all(row.clock_trusted for row in rows)
+    assert not any(row.quality for row in rows)
     assert [row.values["active_energy_import"] for row in rows] == [import_wh(row.measured_at) / 1000 for row in rows]
     assert rows[0].values.keys() == {
         "active_energy_import",
@@ -52,10 +54,10 @@ async def test_a_day_of_quarters_is_read_by_time(folder: Path, framing, meter: M
 async def test_rows_are_at_their_instants_however_the_meter_writes_them(folder: Path, deviation, compressed) -> None:  # noqa: F811
     meter = device(MeterClock(SHANGHAI, deviation), {"compressed": compressed})
     async with connected(folder, meter=meter) as (driver, _):
-        rows = await driver.load_profile("m1", NOON_MS - 4 * QUARTER_MS, NOON_MS)
+        found = await driver.load_profile("m1", NOON_MS - 4 * QUARTER_MS, NOON_MS)
 
-    assert isinstance(rows, list)
-    assert [row.measured_at for row in rows] == [NOON_MS - n * QUARTER_MS for n in (4, 3, 2, 1, 0)]
+    assert isinstance(found, Intervals)
+    assert [row.measured_at for row in found.rows] == [NOON_MS - n * QUARTER_MS for n in (4, 3, 2, 1, 0)]
 
 
 async def test_a_meter_that_gives_no_part_says_so(folder: Path) -> None:  # noqa: F811
@@ -74,14 +76,6 @@ async def test_a_broken_transfer_is_a_failure_and_not_a_short_day(folder: Path) 
 
     assert isinstance(refused, ReadFailure)
     assert refused.reason is Reason.GARBLED
-
-
-async def test_the_log_of_a_meter_is_told_in_our_words(folder: Path) -> None:  # noqa: F811
-    events = [(NOON_MS - 3 * DAY_MS, 44), (NOON_MS - 7000, 44), (NOON_MS - 6000, 99), (NOON_MS - 5000, 45)]
-    async with connected(folder, meter=device(meter={"events": events})) as (driver, _):
-        found = await driver.meter_events("m1", NOON_MS - DAY_MS, NOON_MS)
-
-    assert found == [(NOON_MS - 7000, MeterEvent.COVER_OPENED), (NOON_MS - 5000, MeterEvent.COVER_CLOSED)]
 
 
 def answers(window: Window, *values: Data | int) -> History:
@@ -145,14 +139,27 @@ def test_rows_before_the_first_time_are_left_out_and_counted() -> None:
     assert [one.at for one in found.rows] == [NOON - timedelta(minutes=30), NOON - timedelta(minutes=15)]
 
 
-def test_a_meter_that_knows_no_time_is_asked_by_number() -> None:
-    value = Data(Tag.UINT32, 7)
-    older = NOON - timedelta(days=3)
-    rows = Data(Tag.ARRAY, (row(older, value), row(NOON, value)))
+def numbered(*instants: datetime) -> Data:
+    return Data(Tag.ARRAY, tuple(row(at, Data(Tag.UINT32, 7)) for at in instants))
 
-    found = answers(WINDOW, CAPTURED, 12, Data(Tag.UINT32, 500), rows)
+
+def test_a_meter_that_knows_no_time_is_asked_by_number() -> None:
+    older = NOON - timedelta(days=3)
+
+    found = answers(WINDOW, CAPTURED, 12, Data(Tag.UINT32, 500), numbered(older, NOON))
 
     assert [one.at for one in found.rows] == [NOON]
+
+
+def test_an_old_hour_is_looked_for_where_it_must_stand_and_behind_it_if_the_history_has_holes() -> None:
+    hour = NOON - timedelta(days=10)
+    window = Window(hour, hour + timedelta(hours=1), NOON, SHANGHAI)
+    before = [hour - timedelta(hours=6, minutes=15 * n) for n in range(6, 0, -1)]
+    wanted = [hour + timedelta(minutes=15 * n) for n in range(6)]
+
+    found = answers(window, CAPTURED, 12, Data(Tag.UINT32, 2000), numbered(*before), numbered(*wanted))
+
+    assert [one.at for one in found.rows] == wanted[:5]
 
 
 @pytest.mark.parametrize(

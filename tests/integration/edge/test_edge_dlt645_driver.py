@@ -11,7 +11,8 @@ import pytest
 from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
 from edge_agent.drivers.dlt645.link import make_dlt645_link
 from edge_agent.drivers.dlt645.profile import Dlt645Profile, load_dlt645_profile
-from edge_agent.drivers.driver import NewEvents, ReadFailure, Reading, Reason
+from edge_agent.drivers.driver import ReadFailure, Reading, Reason
+from edge_agent.drivers.memory import Intervals, NewEvents
 from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
 from metering.clock import SystemClock
 from metering.meter_event import MeterEvent
@@ -120,41 +121,101 @@ async def test_a_meter_without_a_time_has_no_offset():
     assert reading.quality == Quality.PARTIAL | Quality.OUT_OF_RANGE
 
 
-async def test_the_registers_of_past_midnights_are_read_oldest_first(tmp_path: Path):
+def midnight(day: int) -> int:
+    return int(datetime(2026, 7, day, tzinfo=BEIJING).timestamp() * 1000)
+
+
+async def test_the_registers_of_past_midnights_are_read_by_time(tmp_path: Path):
     clock = At(datetime(2026, 7, 11, 10, 4, tzinfo=BEIJING))
-    async with served("dlt645_tcp", endpoint(), tmp_path, clock=clock, **FAST) as (settings, _):
+    async with served("dlt645_tcp", endpoint(), tmp_path, clock=clock, **FAST) as (settings, server):
         driver = driver_for(settings, clock=clock)
         assert await driver.connect() is None
 
-        freezes = await driver.read_freezes("m1", 3)
-        none = await driver_for(settings, profile(freezes=None), clock).read_freezes("m1", 3)
+        found = await driver.load_profile("m1", midnight(9), clock.now_ms())
+        requests = server.requests_total
+        nothing = await driver.load_profile("m1", midnight(9) + 60_000, midnight(10) - 60_000)
+        asked_for_nothing = server.requests_total - requests
+        none = driver_for(settings, profile(freezes=None), clock)
+        refused = await none.load_profile("m1", midnight(9), midnight(10))
 
         driver.close()
-    assert not isinstance(freezes, ReadFailure)
-    assert [datetime.fromtimestamp(one.at / 1000, BEIJING).isoformat()[:16] for one in freezes] == [
-        "2026-07-09T00:00",
-        "2026-07-10T00:00",
-        "2026-07-11T00:00",
-    ]
-    assert freezes[0].values["active_energy_import"] == pytest.approx(sum(READING.import_kwh), abs=0.01)
-    tariffs = [freezes[0].values[f"active_energy_import_t{n}"] or 0 for n in (1, 2, 3, 4)]
+    assert isinstance(found, Intervals)
+    assert found.period_ms == driver.interval_ms("m1") == 86_400_000
+    assert [row.measured_at for row in found.rows] == [midnight(9), midnight(10), midnight(11)]
+    assert requests == 1 + 3 * 4
+    first = found.rows[0].values
+    assert first["active_energy_import"] == pytest.approx(sum(READING.import_kwh), abs=0.01)
+    tariffs = [first[f"active_energy_import_t{n}"] or 0 for n in (1, 2, 3, 4)]
     assert sum(tariffs) == pytest.approx(sum(READING.import_kwh), abs=0.03)
-    assert none == []
+    assert nothing == Intervals(86_400_000, ())
+    assert asked_for_nothing == 0
+    assert none.interval_ms("m1") is None
+    assert isinstance(refused, ReadFailure)
+    assert refused.reason is Reason.UNABLE
 
 
-async def test_a_freeze_that_moves_on_while_it_is_read_is_left_out():
+def frozen(*days: int) -> dict[str, bytes | list[bytes]]:
+    """The freezes of a meter, the newest first, each with its day as the register."""
+    found: dict[str, bytes | list[bytes]] = {}
+    for back, day in enumerate(days, 1):
+        found[f"050600{back:02X}"] = bytes.fromhex(f"0000{day:02d}0726")
+        found[f"050601{back:02X}"] = bytes((0, int(f"{day:02d}", 16), 0, 0)) * 5
+    return found
+
+
+async def test_a_freeze_is_found_where_it_stands_though_the_meter_was_without_power_for_days():
+    line = AnswerLine(frozen(20, 19, 14, 13, 12, 11, 10))
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    found = await driver.load_profile("m", midnight(12), midnight(13))
+
+    assert isinstance(found, Intervals)
+    assert [(row.measured_at, row.values["active_energy_import"]) for row in found.rows] == [
+        (midnight(12), 12),
+        (midnight(13), 13),
+    ]
+    assert {identifier for identifier in line.asked if identifier.startswith("050601")} == {"05060104", "05060105"}
+
+
+async def test_a_freeze_that_moves_on_while_it_is_read_is_read_again():
+    moved = frozen(12, 11)
+    moved["05060001"] = [bytes.fromhex("0000110726")] * 2 + [bytes.fromhex("0000120726")]
+    line = AnswerLine(moved)
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    once = await driver.load_profile("m", midnight(11), midnight(11) + 1000)
+    again = await driver.load_profile("m", midnight(11), midnight(11) + 1000)
+
+    assert isinstance(once, ReadFailure)
+    assert isinstance(again, Intervals)
+    assert [row.values["active_energy_import"] for row in again.rows] == [11]
+
+
+async def test_timed_freezes_tell_how_far_apart_they_stand():
     line = AnswerLine(
-        {
-            "05000001": [bytes.fromhex("0000110726"), bytes.fromhex("0000120726")],
-            "05000101": bytes(20),
-        }
+        {f"050000{n:02X}": bytes.fromhex(f"00{20 - 2 * n:02d}110726") for n in (1, 2, 3, 4)}
+        | {f"050001{n:02X}": bytes(20) for n in (1, 2, 3, 4)}
     )
     driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile(freezes="timed"))}, SystemClock())
+    assert driver.interval_ms("m") == 3_600_000
 
-    assert await driver.read_freezes("m", 1) == []
-    again = await driver.read_freezes("m", 1)
-    assert not isinstance(again, ReadFailure)
-    assert [one.values["active_energy_import"] for one in again] == [0]
+    found = await driver.load_profile("m", midnight(11) + 13 * 3_600_000, midnight(11) + 17 * 3_600_000)
+
+    assert isinstance(found, Intervals)
+    assert [row.measured_at - midnight(11) for row in found.rows] == [14 * 3_600_000, 16 * 3_600_000]
+    assert driver.interval_ms("m") == found.period_ms == 7_200_000
+
+
+async def test_a_clock_is_not_set_without_the_password_that_we_do_not_have():
+    line = AnswerLine({})
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    refused = await driver.set_clock("m")
+
+    assert isinstance(refused, ReadFailure)
+    assert refused.reason is Reason.UNABLE
+    assert "password" in refused.detail
+    assert line.asked == []
 
 
 def cover(opened: str, closed: str) -> bytes:
@@ -170,28 +231,28 @@ async def test_what_a_meter_has_logged_is_read_once(tmp_path: Path):
         driver = driver_for(settings)
         assert await driver.connect() is None
 
-        first = await driver.read_events("m1", {})
+        first = await driver.new_events("m1", "")
         assert isinstance(first, NewEvents)
-        nothing = await driver.read_events("m1", first.counts)
+        nothing = await driver.new_events("m1", first.mark)
         log[0x03300D] = records
         log[0x031100] = failures * 2
-        second = await driver.read_events("m1", first.counts)
-        cleared = await driver.read_events("m1", {"cover_openings": 40})
+        second = await driver.new_events("m1", first.mark)
+        cleared = await driver.new_events("m1", '{"cover_openings": 40}')
+        strange = await driver.new_events("m1", "what is this?")
 
         driver.close()
-    assert first.counts == {"cover_openings": 1, "power_failures": 12, "clock_settings": 0}
     covers = [one.event for one in first.events if "cover" in one.event]
     assert covers == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED]
     assert len(first.events) == 22
-    assert first.missed == {}
-    assert isinstance(nothing, NewEvents)
-    assert nothing == NewEvents((), first.counts, {})
+    assert first.missed == 0
+    assert nothing == NewEvents((), first.mark)
     assert isinstance(second, NewEvents)
     assert [one.event for one in second.events][-1] is MeterEvent.COVER_OPENED
-    assert second.missed == {"power_failures": 2}
+    assert second.missed == 2
     assert isinstance(cleared, NewEvents)
-    assert cleared.counts["cover_openings"] == 2
-    assert cleared.missed == {}
+    assert cleared.missed == 0
+    assert isinstance(strange, NewEvents)
+    assert strange.mark == second.mark == cleared.mark
 
 
 async def test_records_that_move_on_while_they_are_read_are_read_again():
@@ -200,11 +261,12 @@ async def test_records_that_move_on_while_they_are_read_are_read_again():
     only = profile(events=("cover_openings",))
     driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), only)}, SystemClock())
 
-    log = await driver.read_events("m", {})
-
+    log = await driver.new_events("m", "")
     assert isinstance(log, NewEvents)
-    assert log.counts == {"cover_openings": 2}
+    again = await driver.new_events("m", log.mark)
+
     assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
+    assert again == NewEvents((), log.mark)
 
 
 @pytest.mark.parametrize("kind", KINDS)

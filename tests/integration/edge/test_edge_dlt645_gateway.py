@@ -85,7 +85,7 @@ def test_a_register_starts_anew_at_a_million_on_the_primary_side(tmp_path: Path)
     first, second = (terminals_of(meter, shelf.of(meter)) for meter in settings.meters)
 
     assert (first.rolls_at["active_energy_import"], second.rolls_at["active_energy_import"]) == (1e6, 40e6)
-    assert address_of(settings.buses[0]) == "/dev/null"
+    assert address_of(settings.buses[0]) == "dlt645:///dev/null"
 
 
 @pytest.fixture(autouse=True)

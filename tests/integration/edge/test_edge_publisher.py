@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiomqtt
@@ -15,6 +15,7 @@ from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.control import EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
+from metering.ending import end
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Gap, Origin, Round, pack
 from metering.settings import MqttSettings
@@ -52,10 +53,10 @@ async def publishing(spool: Spool, port: int, **options):
     settings = PublishSettings(resend_after="1s", **options)
     publisher = Publisher(link, spool, settings, TOPICS, "00", "park-01", status, answer, Counters())
     running = asyncio.create_task(publisher.run())
-    yield publisher
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    try:
+        yield publisher
+    finally:
+        await end([running])
 
 
 async def test_nothing_is_sent_before_the_collector_is_there(spool: Spool, broker: Broker):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import warnings
 from collections.abc import Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.control import EdgeStatus, ReadCommand, ReadReply, encode_control
+from metering.ending import end
 from metering.errors import LinkLost, StopAndFix
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Origin, Round, pack
@@ -104,10 +105,10 @@ async def publishing(link: MqttLink, spool: Spool):
 
     publisher = Publisher(link, spool, PublishSettings(), TOPICS, "00", "park-01", status, answer, Counters())
     running = asyncio.create_task(publisher.run())
-    yield publisher
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    try:
+        yield publisher
+    finally:
+        await end([running])
 
 
 async def test_both_sides_show_a_certificate_and_rounds_flow(secure: SecureBroker, spool: Spool):

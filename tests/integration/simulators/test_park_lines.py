@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from edge_agent.config import load
 from edge_agent.drivers.driver import Reading
 from edge_agent.survey import ask
@@ -78,3 +80,31 @@ async def test_every_dlt645_meter_of_a_park_answers_with_its_physics(tmp_path: P
         assert abs((values["active_energy_import"] or 0) - sum(true.import_kwh)) <= 0.01
         assert abs((values["active_power"] or 0) - true.flow.total_kw) <= 0.0001
         assert abs((values["voltage_l1"] or 0) - true.flow.voltage_v[0]) <= 0.05 + 1e-9
+
+
+@pytest.mark.parametrize("security", ["gmac", "low", "none"])
+async def test_every_dlms_meter_of_a_park_answers_with_its_physics_to_whoever_has_its_keys(
+    tmp_path: Path, security: str
+):
+    kinds = ("dlms_tcp", "dlms_hdlc_tcp", "dlms_hdlc")
+    settings = park_with([{"line": line, "baudrate": 115200, "security": security} for line in kinds])
+    park = expand(settings, START)
+    write_companions(park, tmp_path, Services())
+    gateway = load(tmp_path / "gateway.yaml")
+    still = SimulatedClock(park.start_ms, 1e-9, 0)
+
+    for _ in range(2):  # a park that was started again does not look like a replay
+        async with serving(park, still, tmp_path):
+            answers = await ask(gateway, still)
+        for one, answer in zip(park.meters, answers, strict=True):
+            assert isinstance(answer.outcome, Reading), answer
+            values, true = answer.outcome.values, one.meter.reading(still.now_ms())
+            assert abs((values["active_energy_import"] or 0) - sum(true.import_kwh)) <= 0.0005 + 1e-9
+            assert abs((values["voltage_l1"] or 0) - true.flow.voltage_v[0]) <= 0.05 + 1e-9
+
+    assert [bus.type for bus in gateway.buses] == [*kinds, kinds[0]]
+    secrets = sorted((tmp_path / "keys").glob("*")) if security != "none" else []
+    assert len(secrets) == {"gmac": 16, "low": 8, "none": 0}[security]
+    assert {path.stat().st_mode & 0o777 for path in secrets} <= {0o600}
+    written = "".join((tmp_path / name).read_text(encoding="utf-8") for name in ("gateway.yaml", "park.yaml"))
+    assert not [path for path in secrets if path.read_text(encoding="ascii") in written]

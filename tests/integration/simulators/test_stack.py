@@ -12,6 +12,7 @@ from simulators.cli import app
 from simulators.listener import listening
 from simulators.program import Program, ProgramEnded
 from simulators.stack import Stack, answers, free_port
+from tests.support.waiting import until
 
 SPEAK_AND_FAIL = "print('last words'); raise SystemExit(3)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -26,7 +27,7 @@ async def wait_for(program: Program, words: str) -> None:
 async def test_a_program_that_ends_early_is_quoted(tmp_path: Path) -> None:
     program = Program("speaker", [sys.executable, "-c", SPEAK_AND_FAIL], tmp_path / "speaker.log")
     await program.start()
-    await wait_for(program, "last words")
+    await until(lambda: not program.running, "the program has ended")
     assert await program.stop() == 3
 
     with pytest.raises(ProgramEnded, match=r"(?s)speaker ended with code 3.*last words"):

@@ -24,13 +24,27 @@ SAY = tool_words("en")
 
 
 @pytest.mark.parametrize(
-    "text", ["/dev/ttyUSB0", "10.0.0.5:502", "meter.local:1502", "rtu://10.0.0.5:8899", "[::1]:502"]
+    "text",
+    [
+        "/dev/ttyUSB0",
+        "10.0.0.5:502",
+        "meter.local:1502",
+        "rtu://10.0.0.5:8899",
+        "[::1]:502",
+        "dlt645:///dev/ttyUSB0",
+        "dlt645://10.0.0.5:8899",
+        "dlms://10.0.0.5:4059",
+        "hdlc:///dev/ttyUSB0",
+        "hdlc://meter.local:4001",
+    ],
 )
 def test_a_line_has_one_name(text: str):
     assert address_of(line_of(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "10.0.0.5:http", "10.0.0.5:99999", "two words", "http://10.0.0.5"])
+@pytest.mark.parametrize(
+    "text", ["", "10.0.0.5:http", "10.0.0.5:99999", "two words", "http://10.0.0.5", "dlms:///dev/ttyUSB0", "hdlc://m"]
+)
 def test_what_is_no_line_is_refused(text: str):
     with pytest.raises(ValueError, match=r".*"):
         line_of(text)
@@ -49,7 +63,9 @@ def test_what_are_no_units_is_refused(text: str):
 @given(
     NAMES,
     st.sampled_from(["/dev/ttyUSB0", "10.0.0.5", "rtu://10.0.0.5:8899", "[fd00::2]:502"]),
-    st.lists(st.tuples(st.integers(1, 247), NAMES, st.sampled_from(["", "40", "200/5"])), min_size=1, max_size=5),
+    st.lists(
+        st.tuples(st.integers(1, 247).map(str), NAMES, st.sampled_from(["", "40", "200/5"])), min_size=1, max_size=5
+    ),
     st.sampled_from(["127.0.0.1:1883", "broker.example.com", "broker.example.com:8883"]),
     st.sampled_from(["", "/etc/wattline/ca.crt"]),
     st.sampled_from(["en", "zh"]),
@@ -61,7 +77,7 @@ def test_a_first_file_says_what_was_answered(gateway, line, meters, broker, ca_f
     settings = load_text(text, "gateway.yaml", GatewaySettings)
 
     assert (settings.gateway, settings.buses[0]) == (gateway, line_of(line, "b1", 19200, "even"))
-    assert [(one.unit, one.id) for one in settings.meters] == [(one.unit, one.name) for one in named]
+    assert [(str(one.unit), one.id) for one in settings.meters] == [(one.address, one.name) for one in named]
     assert {one.ct_ratio for one in settings.meters} <= {1.0, 40.0}
     assert settings.mqtt.host == broker.split(":")[0]
     assert not settings.mqtt.unprotected
@@ -70,8 +86,10 @@ def test_a_first_file_says_what_was_answered(gateway, line, meters, broker, ca_f
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1=eastron_sdm630", DraftMeter(1, "eastron_sdm630", "meter-1")),
-        ("2=chint_dtsu666:shop-102:200/5", DraftMeter(2, "chint_dtsu666", "shop-102", "200/5")),
+        ("1=eastron_sdm630", DraftMeter("1", "eastron_sdm630", "meter-1")),
+        ("000012345678=dlt645_three_phase", DraftMeter("000012345678", "dlt645_three_phase", "meter-000012345678")),
+        ("1/17=iec_generic", DraftMeter("1/17", "iec_generic", "meter-1-17")),
+        ("2=chint_dtsu666:shop-102:200/5", DraftMeter("2", "chint_dtsu666", "shop-102", "200/5")),
     ],
 )
 def test_a_meter_is_named_in_a_word(text: str, expected: DraftMeter):

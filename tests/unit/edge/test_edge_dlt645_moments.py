@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.drivers.dlt645.event_records import RECORD_LISTS, count_of
 from edge_agent.drivers.dlt645.moment import clock_of, to_the_minute, to_the_second
-from edge_agent.drivers.driver import LoggedEvent
+from edge_agent.drivers.memory import LoggedEvent
 from metering.meter_event import MeterEvent
 
 BEIJING = ZoneInfo("Asia/Shanghai")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_agent.polling.agenda import Agenda, Errand, Inquiry
+from edge_agent.polling.agenda import Agenda, Chore, Errand, Inquiry
 from edge_agent.polling.breaker import Breaker
 from edge_agent.polling.gathering import Gathering, RoundName, Row
 from edge_agent.polling.rate_group import GroupSettings, share
@@ -49,7 +49,11 @@ def errand(meter: str, ends_at: int = NOW, *, suspect: bool = False, priority: i
     return Errand(meter, frozenset(), ends_at, print, suspect, priority)
 
 
-def test_who_waits_comes_first_then_priority_then_urgent_ticks_and_what_failed_comes_last():
+async def nothing() -> None:
+    return None
+
+
+def test_who_waits_comes_first_then_priority_then_urgent_ticks_then_what_failed_and_chores_come_last():
     agenda = Agenda()
     again = errand("again").last_try(Quality.NO_ANSWER)
     for one in (
@@ -59,13 +63,14 @@ def test_who_waits_comes_first_then_priority_then_urgent_ticks_and_what_failed_c
         errand("first"),
         errand("second"),
         errand("important", NOW + 70_000, priority=0),
-        Inquiry("asked for", frozenset(), print),
+        Chore("can wait", nothing, print),
+        Inquiry("asked for", nothing, print),
     ):
         agenda.add(one)
 
     taken = [agenda.take().meter for _ in range(len(agenda))]
 
-    assert taken == ["asked for", "important", "first", "second", "slow group", "dead", "again"]
+    assert taken == ["asked for", "important", "first", "second", "slow group", "dead", "again", "can wait"]
     with pytest.raises(IndexError):
         agenda.take()
 
