@@ -107,7 +107,6 @@ class Desk:
         bus = self._buses.get(meter)
         if bus is None:
             return SetClockReply(asked.id, meter, failure=Reason.NOT_POLLED, detail=meter)
-        log.warning("meter_clock_set", meter=meter)
         failure = await bus.ask(meter, lambda: clock_set(bus.driver, meter))
         if failure is None:
             return SetClockReply(asked.id, meter)

@@ -21,7 +21,6 @@ from edge_agent.questions import LoadProfileQuestion, LoadProfileReply, SetClock
 from edge_agent.survey import failure_of, outcome_of
 from metering.clock import Clock
 from metering.control import ReadCommand
-from metering.log import log
 from metering.round import Quality
 
 _PIECE_MS: Final = 4 * 3_600_000
@@ -82,7 +81,6 @@ class Recall:
             if isinstance(line, ReadFailure):
                 return line
             if line is not None:
-                log.warning("meter_clock_set", meter=self._meter)
                 return await clock_set(line, self._meter)
         reply = await put_at(self._door, SetClockQuestion(self._meter, self._meter), SetClockReply)
         if isinstance(reply, ReadFailure):

@@ -18,8 +18,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from metering.errors import StopAndFix
@@ -98,6 +108,17 @@ def _identifier(value: object) -> object:
         return value
     raise PydanticCustomError("identifier", "not an identifier")
 
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # a folder of zones, such as "Asia", is an OSError
+        raise PydanticCustomError("time_zone", "not a time zone") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+"""A name of the IANA time zone database, such as ``Asia/Shanghai``."""
 
 Identifier = Annotated[
     str,

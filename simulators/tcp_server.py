@@ -48,7 +48,7 @@ class TcpServer(ABC, Generic[Behind]):
         self.port = port
         self.requests_total = 0
         self.connections_total = 0
-        self._clock = clock
+        self.clock = clock
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
@@ -84,7 +84,7 @@ class TcpServer(ABC, Generic[Behind]):
 
     def now_ms(self) -> int:
         """The simulated time."""
-        return self._clock.now_ms()
+        return self.clock.now_ms()
 
     def joined(self, connection: Connection) -> bool:
         """Note a new connection; false if it has to go."""

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from collector.tariff.periods import Tariff
-from metering.settings import Identifier, Settings
+from metering.settings import Identifier, Settings, TimeZone
 
 Trade = Literal["retail", "manufacturing", "catering", "logistics", "ecommerce", "other"]
 
@@ -22,7 +22,7 @@ class Site(Settings):
     """A park, a street, a building: what shares a calendar and a tariff."""
 
     id: Identifier = Field(description="Name of the site.")
-    timezone: str = Field("Asia/Shanghai", description="IANA time zone of local days and tariff periods.")
+    timezone: TimeZone = Field("Asia/Shanghai", description="IANA time zone of local days and tariff periods.")
     tariff: Identifier = Field("illustrative", description="Tariff in force: the id of a tariff.")
     billing_day: int = Field(1, ge=1, le=28, description="Local day of the month on which a billing month starts.")
     holidays: tuple[date, ...] = Field((), description="Local dates that count as holidays.")

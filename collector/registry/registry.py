@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from collector.registry.records import Approval, Change, Closure, Feeder, RegistrySettings, Site, WorkOrder
 from collector.tariff.periods import mistakes
@@ -92,11 +91,6 @@ def _check(loaded: Loaded[RegistrySettings], lang: Language) -> list[Problem]:
     settings = loaded.value
     problems = _given_twice(loaded, "sites", [site.id for site in settings.sites], words["twice"])
     problems += _given_twice(loaded, "meters", [meter.id for meter in settings.meters], words["twice"])
-    for i, site in enumerate(settings.sites):
-        try:
-            ZoneInfo(site.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            problems.append(loaded.problem(("sites", i, "timezone"), words["zone"].format(site.timezone)))
     sites, feeders = loaded.named("sites"), loaded.named("feeders")
     for i, meter in enumerate(settings.meters):
         if meter.site not in sites:
@@ -159,7 +153,6 @@ def _given_twice(loaded: Loaded[RegistrySettings], name: str, ids: list[str], te
 _WORDS = {
     "en": {
         "twice": "{} is given twice → every id once",
-        "zone": "no time zone is called {} → write one like Asia/Shanghai",
         "site": "there is no site {} → add it under sites, or correct the name",
         "feeder": "there is no feeder {} → add it under feeders, or correct the name",
         "own master": "{} hangs on the feeder whose master it is → take feeder away from this meter",
@@ -169,7 +162,6 @@ _WORDS = {
     },
     "zh": {
         "twice": "{} 重复 → 每个 id 只能出现一次",
-        "zone": "没有名为 {} 的时区 → 请写成 Asia/Shanghai 这样的名称",
         "site": "没有站点 {} → 请在 sites 中添加，或更正名称",
         "feeder": "没有馈线 {} → 请在 feeders 中添加，或更正名称",
         "own master": "{} 是该馈线的总表，不能挂在该馈线下 → 请去掉该电表的 feeder",

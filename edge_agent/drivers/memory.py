@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from edge_agent.drivers.driver import GOOD, Driver, ReadFailure, Reason
+from metering.log import log
 from metering.meter_event import MeterEvent
 from metering.round import Quality
 
@@ -94,7 +95,12 @@ async def history_of(driver: Driver, meter: str, first_ms: int, last_ms: int) ->
 
 
 async def clock_set(driver: Driver, meter: str) -> ReadFailure | None:
-    """``set_clock`` of a driver of any kind."""
+    """``set_clock`` of a driver of any kind; the log tells what came of it."""
     if not isinstance(driver, Clocks):
         return ReadFailure(Reason.UNABLE, "we set no clock on this kind of bus")
-    return await driver.set_clock(meter)
+    failure = await driver.set_clock(meter)
+    if failure is None:
+        log.warning("meter_clock_set", meter=meter)
+    else:
+        log.warning("meter_clock_not_set", meter=meter, why=str(failure))
+    return failure

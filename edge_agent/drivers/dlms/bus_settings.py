@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from metering.settings import Duration, Identifier, Settings
+from metering.settings import Duration, Identifier, Settings, TimeZone
 
 
 def _title(text: str) -> str:
@@ -25,20 +24,10 @@ def _title(text: str) -> str:
     return text.lower()
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise PydanticCustomError("time_zone", "not a time zone") from None
-    return name
-
-
 _CHARACTER_BITS: Final = 10
 
 SystemTitle = Annotated[str, AfterValidator(_title)]
 """Eight octets as hexadecimal digits; the first three are the maker's letters."""
-
-TimeZone = Annotated[str, AfterValidator(_zone)]
 
 SecretName = Annotated[str, Field(min_length=1, max_length=4096)]
 """A file that only its owner may read, or ``credential:NAME`` for a credential of systemd."""
@@ -161,9 +150,7 @@ class DlmsAccessSettings(Settings):
         None, min_length=1, max_length=64, description="On a dlms_push bus, in the clear: what the meter calls itself."
     )
     dedicated_key: bool = Field(False, description="Whether to agree on a fresh key for every association.")
-    timezone: Annotated[str, AfterValidator(_zone)] = Field(
-        "Asia/Shanghai", description="Local time of the meter, if it does not say it."
-    )
+    timezone: TimeZone = Field("Asia/Shanghai", description="Local time of the meter, if it does not say it.")
     deviation: Literal["utc_minus_local", "local_minus_utc"] = Field(
         "utc_minus_local", description="How the meter counts its deviation; the standard says utc_minus_local."
     )

@@ -16,7 +16,7 @@ from pydantic import Field
 from edge_agent.drivers.dlt645.profile_mistakes import mistakes
 from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.words import words
-from metering.settings import Language, Settings, load_file
+from metering.settings import Language, Settings, TimeZone, load_file
 
 CLOCK_OFFSET: Final = "clock_offset"
 
@@ -48,7 +48,7 @@ class Dlt645Profile(MeterModel):
     values: tuple[ProfileValue, ...] = Field((), max_length=64, description="The map.")
     blocks: tuple[Identifier, ...] = Field((), max_length=32, description="Blocks that the meter answers.")
     clock: bool = Field(True, description="Whether the meter has a clock to be compared with ours.")
-    timezone: str = Field("Asia/Shanghai", description="Local time of the meter's clock.")
+    timezone: TimeZone = Field("Asia/Shanghai", description="Local time of the meter's clock.")
     freezes: Literal["daily", "timed"] | None = Field(
         None, description="Which freezes the meter keeps: 日冻结 (0506, of the supplements) or 定时冻结 (0500)."
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from edge_agent.drivers.dlt645.data import Series, series_of, series_of_block, values_in_block
 from edge_agent.words import Words
@@ -36,8 +35,6 @@ def mistakes(loaded: Loaded[Dlt645Profile], say: Words) -> list[Problem]:
             found.append(loaded.problem(("blocks", i), say["unknown block"].format(block)))
         elif loaded.whole("values") and not held.intersection(values_in_block(block)):
             found.append(loaded.problem(("blocks", i), say["idle block"].format(block)))
-    if not _is_zone(profile.timezone):
-        found.append(loaded.problem(("timezone",), say["no such zone"].format(profile.timezone)))
     return found
 
 
@@ -66,11 +63,3 @@ def _phases(quantity: str, identifier: str, series: Series) -> tuple[str, str] |
     of_quantity = quantity[-1] if quantity[-3:-1] == "_l" else "0"
     of_identifier = str(int(identifier[4:6], 16))
     return None if of_quantity == of_identifier else (of_quantity, of_identifier)
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):
-        return False
-    return True
