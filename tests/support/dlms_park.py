@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+from metering.clock import Clock
 from simulators.dlms.device import Access, LogicalDevice
 from simulators.dlms.meter import electricity_meter
 from simulators.dlms.objects import MeterClock
@@ -72,10 +73,13 @@ def device(clock: MeterClock | None = None, meter: Mapping[str, Any] | None = No
 
 @asynccontextmanager
 async def serving(
-    devices: Mapping[int, LogicalDevice], framing: Literal["wrapper", "hdlc"] = "wrapper", information: int = 128
+    devices: Mapping[int, LogicalDevice],
+    framing: Literal["wrapper", "hdlc"] = "wrapper",
+    information: int = 128,
+    clock: Clock | None = None,
 ) -> AsyncIterator[DlmsServer]:
-    """The devices behind one port."""
-    server = DlmsServer(DlmsEndpoint(devices, framing, information), StandingClock())
+    """The devices behind one port; without a clock it is noon for ever."""
+    server = DlmsServer(DlmsEndpoint(devices, framing, information), clock or StandingClock())
     await server.start()
     try:
         yield server

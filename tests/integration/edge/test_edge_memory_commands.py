@@ -111,10 +111,9 @@ class Settable:
 @pytest.mark.parametrize(("answer", "sets"), [("y\n", 1), ("n\n", 0)])
 async def test_a_clock_is_only_set_when_a_person_says_yes(tmp_path: Path, answer: str, sets: int) -> None:
     meter = Settable()
-    async with serving({1: meter.device}) as server:
+    now_ms = round(datetime.now(UTC).timestamp() * 1000)
+    async with serving({1: meter.device}, clock=clock_at(now_ms, 1)) as server:
         file = written(tmp_path, server)
-        now_ms = round(datetime.now(UTC).timestamp() * 1000)
-        server.clock = clock_at(now_ms, 1)
         status, out, err = await edge("clock", "m1", "--set", "-c", str(file), "--lang", "en", said=answer)
 
     assert status == 0
@@ -128,9 +127,9 @@ async def test_a_clock_is_compared_and_set_beside_a_running_agent(tmp_path: Path
     meter = Settable()
     meter.clock.offset_s = 300.0
     meter.device.on_set = lambda *place: (meter.told.append(place[3][1]), setattr(meter.clock, "offset_s", 0.0))[0]
-    async with serving({1: meter.device}) as server:
+    clock = clock_at(NOON_MS, 1)
+    async with serving({1: meter.device}, clock=clock) as server:
         file = written(tmp_path, server)
-        server.clock = clock = clock_at(NOON_MS, 1)
         async with running(file, clock) as gateway:
             await until(lambda: door_beside(tmp_path / "spool.db").exists(), "the desk is open")
             _, compared, _ = await edge("clock", "m1", "-c", str(file), "--lang", "en")

@@ -16,14 +16,15 @@ from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock
 from metering.meter_event import MeterEvent, MeterEvents
 from metering.round import Origin, Quality
-from simulators.dlms.faults import DlmsFault
 from simulators.dlms.objects import MeterClock
 from simulators.dlms_meter import DlmsServer
+from simulators.faults import Fault
 from tests.support.dlms_park import NOON_MS, READER, SHANGHAI, device, import_wh, serving
 from tests.support.paced_relay import paced
 from tests.support.upkeep_park import (
     HOUR_MS,
     QUARTER_MS,
+    ParkClock,
     clock_at,
     contents,
     gateway_file,
@@ -40,25 +41,32 @@ SPEED = 600.0
 METERS = [f"id: m{n}, profile: iec_generic, dlms: {{server: {n}, client: {READER}, security: none}}" for n in (1, 2)]
 
 
+@pytest.fixture
+def park() -> ParkClock:
+    return ParkClock(clock_at(NOON_MS, SPEED))
+
+
 def bus_of(server: DlmsServer) -> str:
     kind = "dlms_tcp" if server.endpoint.framing == "wrapper" else "dlms_hdlc_tcp"
     return f"type: {kind}, host: 127.0.0.1, port: {server.port}"
 
 
-async def polled(file: Path, server: DlmsServer, start_ms: int, meter: str = "m1", ticks: int = 4) -> None:
+async def polled(file: Path, park: ParkClock, start_ms: int, meter: str = "m1", ticks: int = 4) -> None:
     """Let the agent run for some ticks, and stop it in good order."""
-    server.clock = clock = clock_at(start_ms, SPEED)
+    park.shown = clock = clock_at(start_ms, SPEED)
     async with running(file, clock) as gateway:
         before = len(good_rows(gateway.spool, meter))
         await until(lambda: len(good_rows(gateway.spool, meter)) >= before + ticks, "a few ticks")
 
 
 @pytest.mark.parametrize("framing", ["wrapper", "hdlc"])
-async def test_a_gateway_that_stood_still_for_26_hours_reads_every_missing_quarter(tmp_path: Path, framing) -> None:
-    async with serving({1: device(), 2: device()}, framing) as server:
+async def test_a_gateway_that_stood_still_for_26_hours_reads_every_missing_quarter(
+    tmp_path: Path, park: ParkClock, framing
+) -> None:
+    async with serving({1: device(), 2: device()}, framing, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS)
-        await polled(file, server, NOON_MS)
-        server.clock = clock = clock_at(NOON_MS + 26 * HOUR_MS, SPEED)
+        await polled(file, park, NOON_MS)
+        park.shown = clock = clock_at(NOON_MS + 26 * HOUR_MS, SPEED)
         async with running(file, clock) as gateway:
             spool = gateway.spool
             await until(lambda: min(len(read_back(spool, m)) for m in ("m1", "m2")) >= 103, "a day of quarters")
@@ -80,11 +88,11 @@ async def test_a_gateway_that_stood_still_for_26_hours_reads_every_missing_quart
     assert second == list(range(second[0], second[-1] + 1, 60_000))
 
 
-async def test_a_meter_that_was_dead_for_hours_is_read_back_when_it_answers_again(tmp_path: Path) -> None:
+async def test_a_meter_that_was_dead_for_hours_is_read_back_when_it_answers(tmp_path: Path, park: ParkClock) -> None:
     devices = {1: device(), 2: device()}
-    async with serving(devices) as server:
+    async with serving(devices, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS, every="5min")
-        server.clock = clock = clock_at(NOON_MS, SPEED)
+        park.shown = clock = clock_at(NOON_MS, SPEED)
         async with running(file, clock) as gateway:
             spool = gateway.spool
             await until(lambda: len(good_rows(spool, "m2")) >= 3, "a few ticks")
@@ -99,15 +107,15 @@ async def test_a_meter_that_was_dead_for_hours_is_read_back_when_it_answers_agai
     assert others == []
 
 
-async def test_a_new_meter_misses_nothing_and_what_a_meter_denies_stays_missing(tmp_path: Path) -> None:
+async def test_a_new_meter_misses_nothing_and_what_one_denies_stays_missing(tmp_path: Path, park: ParkClock) -> None:
     without = device()
     for place in [place for place in without.objects if place[0] == 7]:
         del without.objects[place]  # type: ignore[attr-defined]
-    async with serving({1: device(), 2: without}) as server:
+    async with serving({1: device(), 2: without}, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS[1:])
-        await polled(file, server, NOON_MS, "m2")
+        await polled(file, park, NOON_MS, "m2")
         file = gateway_file(tmp_path, bus_of(server), METERS)
-        server.clock = clock = clock_at(NOON_MS + 5 * HOUR_MS, SPEED)
+        park.shown = clock = clock_at(NOON_MS + 5 * HOUR_MS, SPEED)
         async with running(file, clock) as gateway:
             await until(lambda: gateway._counters.chores_failed >= 2, "the refusals")
             await until(lambda: len(good_rows(gateway.spool, "m2")) >= 12, "more ticks")
@@ -122,12 +130,14 @@ async def test_a_new_meter_misses_nothing_and_what_a_meter_denies_stays_missing(
     assert not Missing.of(marks["missing/m1"]).stretches
 
 
-async def test_a_clock_that_is_ten_minutes_off_is_said_and_keeps_its_rows_out_of_what_was_seen(tmp_path: Path) -> None:
+async def test_rows_of_a_clock_that_is_ten_minutes_off_say_so_and_stay_out_of_what_was_seen(
+    tmp_path: Path, park: ParkClock
+) -> None:
     fast = device(MeterClock(SHANGHAI, offset_s=600))
-    async with serving({1: fast}) as server:
+    async with serving({1: fast}, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS[:1])
-        await polled(file, server, NOON_MS)
-        server.clock = clock = clock_at(NOON_MS + 4 * HOUR_MS, SPEED)
+        await polled(file, park, NOON_MS)
+        park.shown = clock = clock_at(NOON_MS + 4 * HOUR_MS, SPEED)
         async with running(file, clock) as gateway:
             spool = gateway.spool
             await until(lambda: len(read_back(spool, "m1")) >= 13, "four hours less the margins")
@@ -147,14 +157,14 @@ def logged(spool) -> list[tuple[MeterEvent, ...]]:
     return [one.events for one in contents(spool) if isinstance(one, MeterEvents)]
 
 
-async def test_what_a_meter_logs_is_sent_once_also_over_a_restart(tmp_path: Path) -> None:
+async def test_what_a_meter_logs_is_sent_once_also_over_a_restart(tmp_path: Path, park: ParkClock) -> None:
     before = [(NOON_MS - 7_000, 44), (NOON_MS - 6_999, 42), (NOON_MS - 6_000, 99), (NOON_MS - 5_000, 45)]
     after = [(NOON_MS + 2 * QUARTER_MS, 40), (NOON_MS + 2 * QUARTER_MS + 1, 41)]
-    async with serving({1: device(meter={"events": [*before, *after]})}) as server:
+    async with serving({1: device(meter={"events": [*before, *after]})}, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS[:1], "events_every: 1min")
-        await polled(file, server, NOON_MS)
-        await polled(file, server, NOON_MS + QUARTER_MS)
-        server.clock = clock = clock_at(NOON_MS + 2 * QUARTER_MS, SPEED)
+        await polled(file, park, NOON_MS)
+        await polled(file, park, NOON_MS + QUARTER_MS)
+        park.shown = clock = clock_at(NOON_MS + 2 * QUARTER_MS, SPEED)
         async with running(file, clock) as gateway:
             await until(lambda: len(logged(gateway.spool)) >= 2, "the new entries")
             await until(lambda: clock.now_ms() > NOON_MS + 3 * QUARTER_MS, "some more questions")
@@ -188,19 +198,18 @@ async def killed(file: Path, clock: SimulatedClock) -> AsyncIterator[None]:
         await asyncio.wait_for(process.wait(), 20)
 
 
-async def test_killed_while_it_reads_back_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    slow = device()
-    async with serving({1: slow}) as server:
+async def test_killed_while_it_reads_back_it_goes_on_where_it_was(tmp_path: Path, park: ParkClock) -> None:
+    async with serving({1: device()}, clock=park) as server:
         file = gateway_file(tmp_path, bus_of(server), METERS[:1])
-        await polled(file, server, NOON_MS)
-        slow.faults.active = (DlmsFault("delay", delay_s=0.03),)
+        await polled(file, park, NOON_MS)
+        server.endpoint.wire.faults = (Fault("delay", delay_s=0.03),)
         start_ms, told = NOON_MS + 26 * HOUR_MS, 0
         for _ in range(3):
-            server.clock = clock = clock_at(start_ms, SPEED / 2)
+            park.shown = clock = clock_at(start_ms, SPEED / 2)
             async with killed(file, clock):
                 await until(lambda n=told: len(durable(tmp_path / "spool.db", "m1")) > n, "another piece")
             told, start_ms = len(durable(tmp_path / "spool.db", "m1")), clock.now_ms() + 60_000
-        server.clock = clock = clock_at(start_ms, SPEED / 2)
+        park.shown = clock = clock_at(start_ms, SPEED / 2)
         async with running(file, clock) as gateway:
             await until(lambda: len(read_back(gateway.spool, "m1")) >= 103, "the whole day")
             found, live = read_back(gateway.spool, "m1"), good_rows(gateway.spool, "m1")
@@ -211,16 +220,16 @@ async def test_killed_while_it_reads_back_it_goes_on_where_it_was(tmp_path: Path
     assert len(found) == len(set(found))
 
 
-async def test_a_slow_line_keeps_its_period_while_a_day_is_read_back(tmp_path: Path) -> None:
+async def test_a_slow_line_keeps_its_period_while_a_day_is_read_back(tmp_path: Path, park: ParkClock) -> None:
     """9600 Bd: a row of the history takes some 40 ms, a poll 150 ms; every period lasts two seconds."""
     speed = 60.0
-    async with serving({1: device()}, "hdlc") as server, paced(server.port, 9600) as port:
+    async with serving({1: device()}, "hdlc", clock=park) as server, paced(server.port, 9600) as port:
         bus = f"type: dlms_hdlc_tcp, host: 127.0.0.1, port: {port}, baudrate: 9600"
         file = gateway_file(tmp_path, bus, METERS[:1], "line_share: 0.4", "2min", "800ms")
-        server.clock = clock = clock_at(NOON_MS, speed)
+        park.shown = clock = clock_at(NOON_MS, speed)
         async with running(file, clock) as gateway:
             await until(lambda: good_rows(gateway.spool, "m1"), "a tick")
-        server.clock = clock = clock_at(NOON_MS + 24 * HOUR_MS, speed)
+        park.shown = clock = clock_at(NOON_MS + 24 * HOUR_MS, speed)
         async with running(file, clock) as gateway:
             spool = gateway.spool
             await until(lambda: len(read_back(spool, "m1")) >= 95, "a day of quarters", 90)
