@@ -34,6 +34,7 @@ from metering.topics import Topics
 _PREPARE_RETRY_S = 2.0
 _REPORT_S = 60.0
 _GOODBYE_S = 2.0
+_LATE_SETTLES_S = 30.0  # pieces of load profiles follow each other faster
 
 
 async def serve(configuration: Configuration) -> None:
@@ -107,6 +108,7 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         counters=counters,
         announcements=announcements,
         changed_approvals=desk.changed,
+        late_settles_s=_LATE_SETTLES_S,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
     receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]

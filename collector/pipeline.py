@@ -39,6 +39,7 @@ from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence as RoundSequence
 from collector.ingest.sequence import Verdict
+from collector.late import Late
 from collector.rejudging import Rejudged, Rejudging
 from collector.signals import Counters
 from collector.store.store import Rejected, Store
@@ -58,6 +59,8 @@ _ALARM_DELAY_S: Final = 10.0
 _ASK_AGAIN_S: Final = 2.0
 _STATE_EVERY_MS: Final = 86_400_000
 _LATE_WAITS_COMMITS: Final = 100  # for a quiet moment
+_LATE_LONGEST_S: Final = 600.0  # for more of it
+_TIMER_S: Final = 0.01  # a timer may ring a little early
 _FOREVER_MS: Final = 9_000_000_000_000
 
 Result = TypeVar("Result")
@@ -105,10 +108,12 @@ class Pipeline:
         counters: Counters,
         changed_approvals: Callable[[], Sequence[str]] = list,
         announcements: Announcements | None = None,
+        late_settles_s: float = 0.0,
     ) -> None:
         """Put the rooms together; nothing runs yet.
 
-        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last.
+        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last. What comes
+        late is judged once nothing late has come for ``late_settles_s``.
         """
         self._intake = intake
         self._sequence = sequence
@@ -116,9 +121,10 @@ class Pipeline:
         self._days = days
         self._newest = newest
         self._rejudging = rejudging
-        self._late = checkpoint.late()
-        self._late_logs = checkpoint.late_logs()
+        self._late = Late(checkpoint.late(), late_settles_s, _LATE_LONGEST_S)
+        self._late_logs = Late(checkpoint.late_logs(), late_settles_s, _LATE_LONGEST_S)
         self._late_waits = 0
+        self._late_timer: asyncio.TimerHandle | None = None
         self._past: dict[str, int | None] = {}  # gateway → instant of the newest state that is kept
         self._store = store
         self._checkpoint = checkpoint
@@ -142,8 +148,12 @@ class Pipeline:
     async def run(self) -> None:
         """Commit what arrives until ``stop``."""
         try:
-            while arrivals := await self._intake.take(_MESSAGES_PER_COMMIT, self._stop.is_set):
-                await self.commit(arrivals)
+            while True:
+                arrivals = await self._intake.take(_MESSAGES_PER_COMMIT, self._has_other_work)
+                if arrivals:
+                    await self.commit(arrivals)
+                elif self._stop.is_set():
+                    return
                 await self._judge_late()
         except Stopping:
             log.warning("stopped while the store was away; the gateways will send the last rounds again")
@@ -348,8 +358,9 @@ class Pipeline:
         for gateway, epoch, mark in progress.marks:
             self._committed[gateway, epoch] = mark.seq
         self._past |= {gateway: upto for gateway, upto, _ in progress.past}
-        _note_late(self._late, progress.late)
-        _note_late(self._late_logs, progress.late_logs)
+        now_s = asyncio.get_running_loop().time()
+        self._late.note(progress.late, now_s)
+        self._late_logs.note(progress.late_logs, now_s)
 
     async def _announce(self, events: Sequence[Event], tables: Sequence[Table], progress: Progress) -> None:
         """Put what is new into the outbox, and the events into the hash chain."""
@@ -366,17 +377,31 @@ class Pipeline:
 
     # --- step 6 ---------------------------------------------------------------------------------
 
+    def _has_other_work(self) -> bool:
+        return self._stop.is_set() or self._late_wait_s() == 0
+
+    def _late_wait_s(self) -> float | None:
+        """How long until a gateway is to be judged again; ``None`` if none is late."""
+        now_s = asyncio.get_running_loop().time()
+        waits = [wait for late in (self._late, self._late_logs) if (wait := late.wait_s(now_s)) is not None]
+        return min(waits, default=None)
+
     async def _judge_late(self) -> None:
         """Judge gateways with late readings or entries again once nothing waits, or has waited for long."""
-        is_late = bool(self._late or self._late_logs)
-        self._late_waits = self._late_waits + 1 if is_late else 0
-        if not is_late or (len(self._intake) and self._late_waits < _LATE_WAITS_COMMITS):
+        loop = asyncio.get_running_loop()
+        wait_s = self._late_wait_s()
+        if self._late_timer is not None:
+            self._late_timer.cancel()
+        if wait_s:
+            self._late_timer = loop.call_later(wait_s + _TIMER_S, self._intake.wake)
+        self._late_waits = 0 if wait_s is None else self._late_waits + 1
+        if wait_s != 0 or (len(self._intake) and self._late_waits < _LATE_WAITS_COMMITS):
             return
         self._late_waits = 0
-        for gateway, since in list(self._late_logs.items()):
+        for gateway, since in self._late_logs.due(loop.time()):
             await self._judge_log_again(gateway, since)
-            del self._late_logs[gateway]
-        for gateway, since in list(self._late.items()):
+            self._late_logs.done(gateway)
+        for gateway, since in self._late.due(loop.time()):
             until = self._newest.of_gateway(gateway)
             kept = self._checkpoint.past_state(gateway, since) or self._checkpoint.last_past_state(gateway) is None
             if until is None or not kept:
@@ -384,7 +409,7 @@ class Pipeline:
                 await self._insist_on(Progress(judged_again={gateway: _FOREVER_MS}))
             else:
                 await self._judge_again(gateway, since, until)
-            del self._late[gateway]
+            self._late.done(gateway)
 
     async def _rejudged(self, judge: Callable[[], Rejudged]) -> Rejudged:
         async def attempt() -> Rejudged:
@@ -406,7 +431,7 @@ class Pipeline:
         )
         await self._announce(found.events, [], progress)
         await self._insist_on(progress)
-        _note_late(self._late, progress.late)
+        self._late.note(progress.late, asyncio.get_running_loop().time())
         self._relay.wake()
         self._counters.logs_judged_again += 1
         log.info("late entries of logs judged", gateway=gateway, since=iso(since), events=len(found.events))

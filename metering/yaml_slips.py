@@ -53,7 +53,8 @@ def mend(text: str, keys: Iterable[str]) -> Mended:
     known = re.compile(rf"(?:^\s*(?:- +)*|[{{,]\s*)({joined}):(?=[^\s:])(?!//)") if joined else None
     lines, slips, added = [], [], {}
     for number, line in enumerate(text.split("\n"), 1):
-        found = sorted(_slips(line, number, known), key=lambda slip: slip.column)
+        # A missing space belongs before the sign in its column, which may be a slip, too.
+        found = sorted(_slips(line, number, known), key=lambda slip: (slip.column, slip.kind != "space"))
         slips += found
         mended, columns = _mended(line, found)
         lines.append(mended)

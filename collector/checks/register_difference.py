@@ -86,12 +86,12 @@ class RegisterDifference:
         carries_kw = _carries_kw(fleet, frame)
         bad = usable & ~first & _unbelievable(difference, elapsed, carries_kw)
         profiled = frame.origin is Origin.BACKFILL
-        stamp: Floats = at if profiled else np.full(len(frame), np.nan)
+        unknown = np.full(len(frame), np.nan)
+        stamp: Floats = at if profiled else unknown
         held: Mask | None = None
         jumped: Floats | None = None
         if not bad.any():  # as nearly always
             good = usable & ~first
-            unknown = np.full(len(frame), np.nan)
             register = np.stack([at, reading, stamp, unknown])
             if not usable.all():
                 register = np.where(usable, register, state[:4])

@@ -32,11 +32,11 @@ class PieceSize:
         """Begin small: nobody knows the line yet."""
         self.intervals = 1 if interval_ms >= _LONG_INTERVAL_MS else _FIRST_PIECE
 
-    def took(self, elapsed_s: float) -> None:
-        """Learn from an exchange that went well."""
+    def took(self, elapsed_s: float, rows: int) -> None:
+        """Learn from an exchange that went well; where there was nothing to read, only that it was slow."""
         if elapsed_s > _SLOW_S:
             self.failed()
-        elif elapsed_s < _QUICK_S:
+        elif rows and elapsed_s < _QUICK_S:
             self.intervals = min(2 * self.intervals, _LONGEST_PIECE)
 
     def failed(self) -> None:

@@ -209,7 +209,7 @@ class Upkeep:
         if isinstance(outcome, ReadFailure):
             care.piece.failed()
             return outcome
-        care.piece.took(took_s)
+        care.piece.took(took_s, len(outcome.rows))
         care.interval_ms = outcome.period_ms
         rows = fitting(outcome.rows, first, last, stretch)
         if not care.missing.stretches or care.missing.stretches[0].first != stretch.first:

@@ -28,7 +28,12 @@ class PipelineRoom:
     """One collector's pipeline; a second one over the same folder takes up where it stopped."""
 
     def __init__(
-        self, folder: Path, registry: Registry, store: Store | None = None, queries: Queries | None = None
+        self,
+        folder: Path,
+        registry: Registry,
+        store: Store | None = None,
+        queries: Queries | None = None,
+        late_settles_s: float = 0.0,
     ) -> None:
         self.checkpoint = Checkpoint(folder / "state.db")
         self.store = store or SqliteStore(folder / "readings.db")
@@ -53,8 +58,9 @@ class PipelineRoom:
             )
         for gateway, snapshot in self.checkpoint.open_days():
             self.days.restore(gateway, snapshot)
+        self.intake = Intake()
         self.pipeline = Pipeline(
-            intake=Intake(),
+            intake=self.intake,
             sequence=sequence,
             engine=self.engine,
             days=self.days,
@@ -67,6 +73,7 @@ class PipelineRoom:
             topics=Topics(),
             window=8,
             counters=self.counters,
+            late_settles_s=late_settles_s,
         )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent import config
@@ -48,6 +49,19 @@ def gateway_file(
 def clock_at(start_ms: int, speed: float) -> SimulatedClock:
     """Shows ``start_ms`` now."""
     return SimulatedClock(start_ms, speed, int(time.time() * 1000))
+
+
+@dataclass
+class ParkClock:
+    """What time it is for the meters of a park; it may be put forward while nobody polls."""
+
+    shown: SimulatedClock
+
+    def now_ms(self) -> int:
+        return self.shown.now_ms()
+
+    async def sleep_until(self, at_ms: int) -> None:
+        await self.shown.sleep_until(at_ms)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from metering.round import Origin, Quality, Round
 from tests.support.engines import registry
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import MINUTE, T0, make_round, message
+from tests.support.waiting import until
 
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
@@ -319,6 +321,25 @@ async def test_what_is_late_in_a_log_is_known_after_a_restart(tmp_path: Path) ->
     await collector.judge_late()
     assert collector.room.checkpoint.late_logs() == {}
     assert collector.stands() == expected
+    await collector.stop()
+
+
+async def test_pieces_that_come_late_are_judged_together_though_nothing_else_arrives(tmp_path: Path) -> None:
+    collector = Collector(tmp_path)
+    collector.room = PipelineRoom(tmp_path, registry(METERS), late_settles_s=2.0)
+    await collector.start()
+    running = asyncio.create_task(collector.room.pipeline.run())
+    try:
+        for seq, entry in enumerate(reversed(entries()[:4]), 1):
+            collector.room.intake.offer(Arrival("00", "gw-1", message(log_of([entry]), seq)))
+            await until(lambda seq=seq: collector.room.counters.entries == seq, "the entry is committed")
+        await until(lambda: collector.room.counters.logs_judged_again > 0, "the log was judged again")
+    finally:
+        collector.room.pipeline.stop()
+        await asyncio.wait_for(running, 10)
+
+    assert collector.room.counters.logs_judged_again < 3  # as many pieces came late
+    assert len(collector.stands()) == 6
     await collector.stop()
 
 

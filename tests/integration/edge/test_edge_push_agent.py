@@ -24,7 +24,7 @@ SPEED = 60  # a poll every half second
 
 async def test_every_push_arrives_as_a_row(tmp_path: Path, broker: Broker) -> None:
     config = gateway(tmp_path, port := free_port())
-    text = config.read_text(encoding="utf-8")
+    text = config.read_text(encoding="utf-8").replace("gateway: g1", "gateway: park-01")
     config.write_text(f"{text}mqtt: {{port: {broker.port}}}\npublish: {{resend_after: 1s}}\n", encoding="utf-8")
     clock = f"2026-03-02T12:00:00+08:00/{SPEED}/{int(time.time() * 1000)}"
     meter = sealing()
@@ -52,10 +52,8 @@ async def test_every_push_arrives_as_a_row(tmp_path: Path, broker: Broker) -> No
             forged = pushes[0][:-1] + bytes([pushes[0][-1] ^ 1])
             await send(port, forged, *pushes)
             await until(lambda: len(rows()) >= PUSHES, "every push has arrived")
-            process.send_signal(signal.SIGTERM)
         finally:
-            if process.returncode is None:
-                await asyncio.sleep(0)
+            process.send_signal(signal.SIGTERM)
             out, err = await asyncio.wait_for(process.communicate(), 20)
 
     assert rows() == {at: 40.0 * n for n, at in enumerate(stamps)}

@@ -45,6 +45,7 @@ class SpoolAndModel(RuleBasedStateMachine):
         self.damaged: set[int] = set()
         self.vanished: set[int] = set()
         self.evicted: set[int] = set()
+        self.marks: dict[str, str] = {}
         self.spool = self.open()
         self.epoch = self.spool.epoch
 
@@ -67,6 +68,21 @@ class SpoolAndModel(RuleBasedStateMachine):
         seq = self.spool.append(one, self.now_ms)
         assert seq == len(self.spooled) + 1
         self.spooled[seq] = one
+        self.written_down = self.acknowledged
+
+    @rule(seed=st.integers(0, 2**20), names=st.sets(st.sampled_from("abc"), min_size=1), length=st.integers(0, 3000))
+    def append_with_marks(self, seed: int, names: set[str], length: int) -> None:
+        marks = dict.fromkeys(names, f"{seed:0{length}d}")
+        one = a_round(seed, 60)
+        self.spooled[self.spool.append(one, self.now_ms, marks)] = one
+        self.written_down = self.acknowledged
+        self.marks |= marks
+
+    @rule(seed=st.integers(0, 2**20))
+    def stop_with_marks_and_start(self, seed: int) -> None:
+        self.spool.close({"last": str(seed)})
+        self.marks["last"] = str(seed)
+        self.spool = self.open()
         self.written_down = self.acknowledged
 
     @rule(times=st.integers(10, 40))
@@ -141,6 +157,10 @@ class SpoolAndModel(RuleBasedStateMachine):
         assert not items or items[-1].seq == len(self.spooled)
         assert oldest <= self.ever_acknowledged + 1
         assert self.spool.oldest() == oldest
+
+    @invariant()
+    def every_mark_is_the_one_of_its_last_round(self) -> None:
+        assert self.spool.marks() == self.marks
 
     @invariant()
     def the_state_is_true(self) -> None:

@@ -72,5 +72,9 @@ def test_an_address_is_no_key_without_its_space(text: str):
     assert mend(text, ["url", "http", "name"]).slips == ()
 
 
+def test_two_slips_in_one_column_are_both_mended():
+    assert mend("\ta:１", ["a"]).text == "  a: 1"
+
+
 def test_a_key_without_its_space_is_mended_where_a_key_may_stand():
     assert mend("- {unit:1, bus:b1}", ["unit", "bus"]).text == "- {unit: 1, bus: b1}"

@@ -40,12 +40,15 @@ def test_pieces_grow_while_they_are_quick_and_shrink_when_they_are_slow_or_fail(
     piece = PieceSize(15 * MINUTE)
     sizes = [piece.intervals]
     for took_s in (0.1, 0.1, 0.4, 0.6, 0.1, *[0.1] * 6):
-        piece.took(took_s)
+        piece.took(took_s, 4)
         sizes.append(piece.intervals)
+    piece.took(0.6, 0)
+    piece.took(0.01, 0)
+    sizes.append(piece.intervals)
     for _ in range(9):
         piece.failed()
 
-    assert sizes == [4, 8, 16, 16, 8, 16, 32, 64, 96, 96, 96, 96]
+    assert sizes == [4, 8, 16, 16, 8, 16, 32, 64, 96, 96, 96, 96, 48]
     assert piece.intervals == 1
     assert PieceSize(24 * HOUR).intervals == 1
 
