@@ -32,7 +32,7 @@ from simulators.terminal_line import PtyLine
 from tests.support.customers import NOW_MS, ROOF, SHOP
 from tests.support.dlms_park import ACCESSES, AK, EK, GMAC, LOW, PASSWORD, READER, SHANGHAI, StandingClock
 
-TIMEOUT_S: Final = 0.15
+TIMEOUT_S: Final = 0.12
 SPEED: Final = LineSpeed(115200)
 UNITS: Final = {"m1": 1, "m2": 2}
 FREQUENCY_REGISTER: Final = 0x46
