@@ -46,9 +46,9 @@ OUTCOMES: Final[dict[FaultName, tuple[str, str, str, str, str]]] = {
     "silent":            ("silent",    "silent",       "silent",      "silent",        "silent"),
     "late":              ("silent",    "silent",       "silent",      "silent",        "silent"),
     "delay":             ("value",     "value",        "value",       "value",         "value"),
-    "noise":             ("silent",    "noise silent", "silent",      "silent",        "noise silent"),
-    "garbage":           ("noise",     "noise",        "garbled",     "silent",        "noise"),
-    "flood":             ("noise",     "noise",        "garbled",     "silent",        "noise"),
+    "noise":             ("silent",    "noise silent", "silent",      "noise silent",  "noise silent"),
+    "garbage":           ("noise",     "noise",        "garbled",     "noise",         "noise"),
+    "flood":             ("noise",     "noise",        "garbled",     "noise",         "noise"),
     "babble":            ("noise",     "value",        "garbled",     "value",         "value"),
     "cut":               ("link_lost", "link_lost",    "link_lost",   "link_lost",     "link_lost"),
     "close":             ("link_lost", "link_lost",    "link_lost",   "link_lost",     "link_lost"),
@@ -60,7 +60,7 @@ OUTCOMES: Final[dict[FaultName, tuple[str, str, str, str, str]]] = {
 """What a read gives under each fault: a true value, or the reason of its failure. The next read is always good."""
 
 ON_A_SERIAL_PORT: Final[dict[FaultName, dict[str, str]]] = {
-    "cut": {"rtu": "noise", "hdlc": "silent", "dlt645": "noise"},
+    "cut": {"rtu": "noise", "hdlc": "noise", "dlt645": "noise"},
     "close": {"rtu": "silent", "hdlc": "silent", "dlt645": "silent"},
 }
 """A serial port has no connection that a meter could close."""

@@ -16,7 +16,7 @@ from typing import Final
 from edge_agent.drivers.dlms.client import Access, DlmsClient
 from edge_agent.drivers.dlms.clock import CosemTime, DeviationSign
 from edge_agent.drivers.dlms.clock_setting import set_time
-from edge_agent.drivers.dlms.errors import Breach, Declined, DlmsError, Lost, Malformed, Silent, Spent, Untrusted
+from edge_agent.drivers.dlms.errors import Breach, Declined, DlmsError, Lost, Malformed, Noise, Silent, Spent, Untrusted
 from edge_agent.drivers.dlms.event_log import LogMark, read_log
 from edge_agent.drivers.dlms.link import DlmsLink
 from edge_agent.drivers.dlms.load_profile import Row, Window
@@ -36,6 +36,7 @@ _ANSWER_OCTETS: Final = 8
 _AROUND_OCTETS: Final = 60  # frame, seal and head of a message, about
 
 _REASONS: Final[dict[type[Exception], Reason]] = {
+    Noise: Reason.NOISE,
     Silent: Reason.SILENT,
     Lost: Reason.LINK_LOST,
     Malformed: Reason.GARBLED,
@@ -235,6 +236,8 @@ class DlmsDriver:
         if not silent and not isinstance(error, Declined | Spent | StopAndFix):
             self._forget_all()
             self._link.close()
+        if isinstance(error, Lost) and error.failure is not None:
+            return error.failure
         reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
         return ReadFailure(reason, str(error), error.code if isinstance(error, Declined) else None)
 

@@ -4,6 +4,7 @@ DlmsError
 ├── Malformed       these bytes are not what the standard says: drop the association, count it
 ├── Untrusted       somebody may have touched the answer: drop the association, count it by name
 ├── Silent          nothing came in time: drop the association, the line may stand
+│   └── Noise           octets came, and no answer among them: the same
 ├── Lost            the line broke: connect anew
 ├── Declined        the meter said no: the association may stand, the value is missing
 └── Spent           the invocation counters are used up: stop asking this meter, tell a person
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from edge_agent.drivers.driver import ReadFailure
 from metering.errors import WattlineError
 
 
@@ -30,8 +32,17 @@ class Silent(DlmsError):  # noqa: N818
     """No answer in time."""
 
 
+class Noise(Silent):
+    """Octets came, and no answer among them: another speed, or somebody else's line."""
+
+
 class Lost(DlmsError):  # noqa: N818
     """The line broke."""
+
+    def __init__(self, failure: ReadFailure | None = None) -> None:
+        """Keep why, as the line says it."""
+        super().__init__(str(failure or "not connected"))
+        self.failure = failure
 
 
 class Breach(StrEnum):

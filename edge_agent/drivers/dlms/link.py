@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from edge_agent.drivers.dlms.errors import Lost, Malformed, Silent
+from edge_agent.drivers.dlms.errors import Lost, Malformed, Noise, Silent
 from edge_agent.drivers.dlms.hdlc_session import Heard
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.transport.stream import Stream
@@ -116,20 +116,21 @@ class DlmsLink(StreamLink):
     async def _converse(self, session: Session, octets: bytes, done: Callable[[Heard], bool]) -> Heard:
         stream = self._stream
         if stream is None:
-            raise Lost("not connected")
+            raise Lost
         now_s = asyncio.get_running_loop().time
         ends_s = now_s() + self._longest_s
-        polls = 0
+        polls, noise = 0, False
         stream.send(octets)
         while now_s() < ends_s:
             frames = await self._frames(stream, min(now_s() + self._timeout_s, ends_s))
             if frames is None:
                 again = session.poll() if polls < _POLLS else b""
                 if not again:
-                    raise Silent("no answer")
+                    raise Noise("octets, and no frame among them") if noise else Silent("no answer")
                 polls += 1
                 stream.send(again)
                 continue
+            noise = not frames
             for frame in frames:
                 heard = session.receive(frame)
                 stream.send(heard.reply)
@@ -144,5 +145,5 @@ class DlmsLink(StreamLink):
             stream.octets.clear()
             return self._deframer.feed(octets)
         if not stream.open:
-            raise Lost(str(stream.failure or "closed"))
+            raise Lost(stream.failure)
         return self._deframer.give_up() or None
