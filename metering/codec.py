@@ -15,6 +15,7 @@ body, of its table and of every identifier is checked before it is used.
 from __future__ import annotations
 
 import struct
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -155,13 +156,22 @@ _unpack_body = msgspec.msgpack.Decoder(_Live | _Backfill | _Gap | _MeterEvents).
 _read_meters = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 _read_plain = msgspec.json.Decoder(_PlainLive | _PlainBackfill | _PlainGap | _PlainMeterEvents).decode
 _read_plain_envelope = msgspec.json.Decoder(_PlainEnvelope).decode
-_decompress = zstandard.ZstdDecompressor().decompress
+
+
+class _Zstd(threading.local):
+    """What compresses and decompresses. Rounds of two groups are kept by two threads, and one context mixes them up."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
 
 
 def encode_body(content: Content) -> bytes:
     """The compressed body of a packed message: what the spool keeps."""
-    # A compressor of its own: rounds of two groups are kept by two threads, and one compressor mixes them up.
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True).compress(_pack_body(_body(content)))
+    return _zstd.compress(_pack_body(_body(content)))
 
 
 def encode_packed(envelope: Envelope, body: bytes) -> bytes:
@@ -274,7 +284,7 @@ def _packed_content(envelope: Envelope, message: bytes) -> Content:
     size = zstandard.frame_content_size(compressed)
     if not 0 <= size <= MAX_BODY_BYTES:
         raise DecodeError(f"a body of {size} bytes; it must say its size and stay below {MAX_BODY_BYTES}")
-    body = _unpack_body(_decompress(compressed, max_output_size=MAX_BODY_BYTES, allow_extra_data=False))
+    body = _unpack_body(_zstd.decompress(compressed, max_output_size=MAX_BODY_BYTES, allow_extra_data=False))
     if isinstance(body, _Gap):
         return Gap(body.gateway, body.first, envelope.seq, body.rows, body.reason)
     if isinstance(body, _MeterEvents):

@@ -1,11 +1,11 @@
-"""Rounds of several rate groups are kept at the same time, each by a thread of its own: none may spoil another."""
+"""Rounds of several rate groups are kept, and read again, by several threads at once: none may spoil another."""
 
 from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from metering.codec import encode_body
+from metering.codec import Envelope, decode, encode_body, encode_packed
 from metering.round import Round
 from tests.support.rounds import MINUTE, T0, make_round, plausible
 
@@ -21,12 +21,17 @@ def rounds_of(seed: int) -> list[Round]:
     ]
 
 
-def test_what_threads_encode_at_once_is_what_each_encodes_alone():
+def test_what_threads_encode_and_decode_at_once_is_what_each_does_alone():
     rounds = [rounds_of(seed) for seed in range(THREADS)]
     alone = [[encode_body(content) for content in group] for group in rounds]
 
     def again(group: int) -> bool:
-        return all([encode_body(content) for content in rounds[group]] == alone[group] for _ in range(60))
+        for _ in range(60):
+            bodies = [encode_body(content) for content in rounds[group]]
+            messages = [encode_packed(Envelope(1, n, 0), body) for n, body in enumerate(bodies, 1)]
+            if bodies != alone[group] or [decode(message).content for message in messages] != rounds[group]:
+                return False
+        return True
 
     with ThreadPoolExecutor(THREADS) as threads:
         at_once = list(threads.map(again, range(THREADS)))
