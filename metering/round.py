@@ -59,7 +59,7 @@ class Quality(IntFlag):
     SUSPENDED = 1 << 10  # not asked: the meter is being left alone after repeated failures
     REGISTER_STUCK = 1 << 11  # an energy register stands still while power flows
     OVERRUN = 1 << 12  # not asked: the line had no time left for it in this period
-    METER_CLOCK_OFF = 1 << 13  # the meter's own clock, which stamped this row, is off by more than the limit
+    METER_CLOCK_OFF = 1 << 13  # the meter's own clock is off by more than the limit: its stamps, its tariffs
 
 
 FAILED: Final = (
