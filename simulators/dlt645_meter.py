@@ -63,6 +63,7 @@ class Dlt645Meter:
     ahead_s: int = 0
     lacks: frozenset[int] = frozenset()  # identifiers that this one does not have
     log: Mapping[int, Sequence[bytes]] = field(default_factory=dict)  # DI3 DI2 DI1 → records, the newest first
+    lived: Callable[[int, int], Sequence[bytes] | None] | None = None  # DI3 DI2 DI1 and now → the same, as time goes on
 
     def data(self, identifier: int, now_ms: int) -> bytes | None:
         """What stands behind an identifier; ``None`` if the meter does not have it."""
@@ -76,8 +77,11 @@ class Dlt645Meter:
             case 0x04000102:
                 return moment(clock_ms, "%H%M%S")
         kind, last = identifier >> 8, identifier & 0xFF
-        if kind in self.log:
-            return self._logged(self.log[kind], last)
+        records = self.log.get(kind)
+        if records is None and self.lived is not None:
+            records = self.lived(kind, now_ms)
+        if records is not None:
+            return self._logged(records, last)
         if kind >> 8 == _DAILY_FREEZE:
             return self._frozen(kind & 0xFF, last, clock_ms)
         digits = self._image.get(identifier)

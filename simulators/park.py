@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, cast, get_args
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from simulators.dlms.objects import MeterClock
 from simulators.dlms_meter import DlmsEndpoint, HdlcLine
 from simulators.dlms_secrets import locked, secrets_of
 from simulators.dlt645_meter import Dlt645Endpoint, Dlt645Meter
+from simulators.event_log import dlms_entries, dlt645_records
 from simulators.faults import Fault, FaultName, Wire
 from simulators.lies import Lie, LieName, LyingMeter, Metered
 from simulators.load_curves import TRADES, Demand, Trade, generator
@@ -120,7 +122,7 @@ class Park:
             wire = Wire(self.settings.seed + number, faults)
             line = self.line(number)
             if line.protocol == "dlt645":
-                found.append(Dlt645Endpoint({one.unit: Dlt645Meter(self._metered(one)) for one in here}, wire))
+                found.append(Dlt645Endpoint({one.unit: self._dlt645_meter(one) for one in here}, wire))
             elif line.protocol == "dlms":
                 devices = {one.unit: self._device(one, line.security, counted) for one in here}
                 hdlc = line.line != "dlms_tcp"
@@ -134,8 +136,16 @@ class Park:
         """A DLMS meter whose load profile begins with the park."""
         name = one.meter.name
         clock = MeterClock(self.zone)
-        objects = electricity_meter(self._metered(one), clock, serial=name, installed_ms=self.start_ms)
+        events = dlms_entries(self._done_to(name))
+        objects = electricity_meter(self._metered(one), clock, serial=name, installed_ms=self.start_ms, events=events)
         return locked(objects, security, secrets_of(self.settings.seed, name), counted)
+
+    def _dlt645_meter(self, one: ParkMeter) -> Dlt645Meter:
+        metered = self._metered(one)
+        return Dlt645Meter(metered, lived=partial(dlt645_records, self._done_to(one.meter.name), metered))
+
+    def _done_to(self, meter: str) -> list[Scenario]:
+        return [scenario for scenario in self.scenarios if scenario.meter == meter]
 
     def _metered(self, one: ParkMeter) -> Metered:
         """The meter, behind its lies if it has any."""

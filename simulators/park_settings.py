@@ -15,7 +15,7 @@ from simulators.lies import LieName
 from simulators.load_curves import TRADES, MonthDay, Trade
 from simulators.modbus_meter import UnknownUnit
 from simulators.paced_line import LineSpeed
-from simulators.scenarios import ScenarioName
+from simulators.scenarios import ONLY_LOGGED, ScenarioName
 
 Model = Literal[
     "eastron_sdm630",
@@ -163,6 +163,9 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
     for n, scenario in enumerate(settings.scenarios):
         if scenario.meter not in known:
             problems.append(loaded.problem(("scenarios", n, "meter"), f"there is no meter {scenario.meter!r}"))
+        if scenario.scenario in ONLY_LOGGED and scenario.meter in known and _speaks_modbus(settings, scenario.meter):
+            text = f"{scenario.meter} speaks Modbus and keeps no log → a meter on a line of DLMS or DL/T 645"
+            problems.append(loaded.problem(("scenarios", n, "scenario"), text))
         problems += [
             loaded.problem(("scenarios", n, key), "write whole minutes")
             for key in ("after", "lasts")
@@ -180,6 +183,11 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
         except ValueError:
             problems.append(loaded.problem(("festivals", n), f"{festival!r} is not a date like 06-18"))
     return problems
+
+
+def _speaks_modbus(settings: ParkSettings, meter: str) -> bool:
+    number = [name for name, _ in meter_names(settings)].index(meter)
+    return settings.lines[number // settings.meters_per_endpoint % len(settings.lines)].protocol == "modbus"
 
 
 def _tls_files(loaded: Loaded[ParkSettings]) -> Iterator[Problem]:

@@ -10,6 +10,8 @@ resolution of the simulated world.
     overload        more than the contract capacity, and nobody has approved it
     approved_surge  more than the contract capacity, inside an approved window and below its limit
     over_approved   inside an approved window, above its limit
+    cover_opened    开盖: the cover is open for a while; only the meter's own log tells
+    magnetic_field  a strong magnet is held to the meter; the same
 """
 
 from __future__ import annotations
@@ -19,8 +21,19 @@ from datetime import datetime, tzinfo
 from typing import Final, Literal
 
 ScenarioName = Literal[
-    "honest", "current_loss", "bypass", "slow_register", "overload", "approved_surge", "over_approved"
+    "honest",
+    "current_loss",
+    "bypass",
+    "slow_register",
+    "overload",
+    "approved_surge",
+    "over_approved",
+    "cover_opened",
+    "magnetic_field",
 ]
+
+ONLY_LOGGED: Final[tuple[ScenarioName, ...]] = ("cover_opened", "magnetic_field")
+"""What nothing but the meter's own log tells."""
 
 EXPECTED: Final[dict[ScenarioName, tuple[str, ...]]] = {
     "honest": (),
@@ -30,6 +43,8 @@ EXPECTED: Final[dict[ScenarioName, tuple[str, ...]]] = {
     "overload": ("over_capacity",),
     "approved_surge": ("temporary_capacity",),
     "over_approved": ("temporary_capacity", "over_approved"),
+    "cover_opened": ("cover_opened",),
+    "magnetic_field": ("magnetic_field",),
 }
 """The kinds of events that a collector should open for each scenario."""
 
@@ -48,6 +63,8 @@ LEVELS: Final[dict[ScenarioName, tuple[float, float]]] = {
     "overload": (1.3, 1.5),  # load in contract kVA
     "approved_surge": (1.15, 1.3),  # the same
     "over_approved": (1.15, 1.25),  # load in approved kVA
+    "cover_opened": (1.0, 1.0),
+    "magnetic_field": (1.0, 1.0),
 }
 """From which range the strength of a scenario is drawn."""
 

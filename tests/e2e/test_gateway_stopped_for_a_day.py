@@ -1,7 +1,7 @@
 """A gateway without power for 26 hours: what its meters remember is read back, and the day is billed as if nothing was.
 
 The meters of one endpoint speak DLMS and keep a load profile; those of the other speak Modbus and keep nothing, so that
-their day shows what a day is without.
+their day shows what a day is without. While nobody looked, one cover was opened: the meter's own log tells it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.servers
 
 SPEED = 600
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 QUARTER_MS = 900_000
 PERIOD_MS = 300_000
@@ -53,6 +55,10 @@ async def query(street: Roadside, *words: str) -> list[dict[str, Any]]:
     return rows
 
 
+def ms(instant: str) -> int:
+    return round(datetime.fromisoformat(instant).timestamp() * 1000)
+
+
 async def coverage(street: Roadside, meters: tuple[str, ...]) -> list[float]:
     """Of the lost day."""
     found = {row["meter"]: row["coverage"] for row in await query(street, "energy") if row["day"] == LOST_DAY}
@@ -73,8 +79,10 @@ async def test_a_day_without_the_gateway_is_billed_from_what_the_meters_remember
     tmp_path: Path, broker: Mosquitto
 ) -> None:
     lines = [{"line": "dlms_tcp"}, {"line": "modbus_tcp"}]
-    park = {"start": f"{LOST_DAY[:-2]}18T22:30:00+08:00", "meters_per_endpoint": 2, "lines": lines}
-    street = Roadside(tmp_path / "street", broker.port, SPEED, trades={"retail": 2, "catering": 2}, **park)
+    opened = {"meter": "shop-102", "scenario": "cover_opened", "after": "12h", "lasts": "10min"}
+    park: dict[str, object] = {"trades": {"retail": 2, "catering": 2}, "meters_per_endpoint": 2}
+    park |= {"start": f"{LOST_DAY[:-2]}18T22:30:00+08:00", "lines": lines, "scenarios": [opened]}
+    street = Roadside(tmp_path / "street", broker.port, SPEED, **park)
     midnight_ms = street.park.start_ms + HOUR_MS * 3 // 2
     async with street.stack:
         await street.stack.start_collector()
@@ -89,6 +97,7 @@ async def test_a_day_without_the_gateway_is_billed_from_what_the_meters_remember
         await until(lambda: street.clock.now_ms() > back_ms + 2 * HOUR_MS, "two hours of polling", 60)
         days = {row["meter"]: row for row in await query(street, "energy") if row["day"] == LOST_DAY}
         events = await query(street, "events")
+        log = await query(street, "meter-events")
 
     assert before > 10
     rounds = list(rounds_in(street.spool))
@@ -116,4 +125,11 @@ async def test_a_day_without_the_gateway_is_billed_from_what_the_meters_remember
         assert days[meter]["coverage"] == 1
         assert days[meter]["total"] == pytest.approx(kwh, abs=0.05)
     assert all(days[meter]["coverage"] < 0.1 for meter in FORGETTING)
-    assert [one for one in events if one["kind"].startswith("register")] == []
+    opened_ms = street.park.start_ms + 12 * HOUR_MS
+    assert [(one["meter"], one["event"], ms(one["at"])) for one in log] == [
+        ("shop-102", "cover_opened", opened_ms),
+        ("shop-102", "cover_closed", opened_ms + 10 * MINUTE_MS),
+    ]
+    kinds = {(one["data"]["kind"], one["data"]["meter"]) for one in events}
+    assert ("cover_opened", "shop-102") in kinds
+    assert not [kind for kind, _ in kinds if kind.startswith("register")]
