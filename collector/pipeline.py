@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import numpy as np
@@ -35,28 +34,26 @@ from collector.events.event import Event, iso
 from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
 from collector.forecast.festival_days import encode_festival
+from collector.ingest.admission import Admission, Admitted
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence as RoundSequence
-from collector.ingest.sequence import Verdict
 from collector.late import Late
 from collector.rejudging import Rejudged, Rejudging
 from collector.signals import Counters
 from collector.store.store import Rejected, Store
 from collector.store.table import LOAD_BLOCK, Table
-from metering.codec import Content, Envelope, decode_body, epoch_text, read_envelope
+from metering.codec import epoch_text
 from metering.control import Ack
-from metering.errors import Alarm, BackOff, DecodeError
+from metering.errors import Alarm, BackOff
 from metering.log import log
 from metering.meter_event import MeterEvents
-from metering.round import Gap, Round
 from metering.topics import Topics
 
 _MESSAGES_PER_COMMIT: Final = 2000
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 15.0
 _ALARM_DELAY_S: Final = 10.0
-_ASK_AGAIN_S: Final = 2.0
 _STATE_EVERY_MS: Final = 86_400_000
 _LATE_WAITS_COMMITS: Final = 100  # for a quiet moment
 _LATE_LONGEST_S: Final = 600.0  # for more of it
@@ -68,23 +65,6 @@ Result = TypeVar("Result")
 
 class Stopping(Exception):  # noqa: N818 - not an error: the commit is given up, nothing of it was acknowledged
     """The collector was asked to stop while the store was away."""
-
-
-@dataclass(slots=True)
-class Admitted:
-    """What step 1 let through, and whom to answer."""
-
-    rounds: list[Round] = field(default_factory=list)
-    logs: list[MeterEvents] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    advanced: dict[tuple[str, int], str] = field(default_factory=dict)  # gateway, epoch → shard
-    repeat: dict[tuple[str, int], str] = field(default_factory=dict)  # duplicates: say it again
-    missing: dict[tuple[str, int], str] = field(default_factory=dict)  # holes: ask again
-
-    @property
-    def gateways(self) -> list[str]:
-        """Those that something new came from."""
-        return list(dict.fromkeys([one.gateway for one in self.rounds] + [one.gateway for one in self.logs]))
 
 
 class Pipeline:
@@ -117,6 +97,7 @@ class Pipeline:
         """
         self._intake = intake
         self._sequence = sequence
+        self._admission = Admission(sequence, counters)
         self._engine = engine
         self._days = days
         self._newest = newest
@@ -136,7 +117,6 @@ class Pipeline:
         self._changed_approvals = changed_approvals
         self._announcements = announcements
         self._stop = asyncio.Event()
-        self._asked: dict[tuple[str, int], tuple[int, float]] = {}  # what was asked for again, and when
         # What may be acknowledged: marks as they were committed, never as they stand in the middle of a commit.
         self._committed = {(gateway, epoch): mark.seq for gateway, epoch, mark in sequence.epochs()}
 
@@ -167,7 +147,8 @@ class Pipeline:
         engine = self._engine
         for meter in self._changed_approvals():
             engine.fleet.approve(meter)
-        admitted = self._admit(arrivals)
+        admitted = self._admission.admit(arrivals, asyncio.get_running_loop().time())
+        self._committed |= admitted.begun
         blocks = blocks_of(engine.fleet, admitted.rounds)
         self._warn_of_shared_names()
         rejected = await self._write([block.table(engine.fleet) for block in blocks], [])
@@ -192,88 +173,6 @@ class Pipeline:
         Several epochs of one gateway share its topic; each is said, the last one stays.
         """
         return [(gateway, self._ack(gateway, epoch)) for gateway, epoch in self._committed]
-
-    # --- step 1 ---------------------------------------------------------------------------------
-
-    def _admit(self, arrivals: Sequence[Arrival]) -> Admitted:
-        admitted = Admitted()
-        for arrival in arrivals:
-            try:
-                envelope = read_envelope(arrival.payload)
-            except DecodeError as error:  # nobody can be acknowledged: we do not know the number
-                admitted.refused.append(Refused("message", arrival.gateway, str(error), arrival.payload))
-                continue
-            self._admit_one(arrival, envelope, admitted)
-        return admitted
-
-    def _admit_one(self, arrival: Arrival, envelope: Envelope, admitted: Admitted) -> None:
-        gateway = arrival.gateway
-        key = (gateway, envelope.epoch)
-        mark = self._sequence.mark(*key)
-        if mark is None:  # nothing below its oldest number will ever come
-            self._committed[key] = envelope.oldest - 1
-        elif envelope.seq <= mark.seq:  # known without a look at its body
-            self._counters.duplicates += 1
-            admitted.repeat[key] = arrival.shard
-            return
-        content: Content | None = None
-        reason = ""
-        try:
-            decoded = decode_body(envelope, arrival.payload).content
-            if decoded.gateway == gateway:
-                content = decoded
-            else:
-                reason = f"the body says gateway {decoded.gateway}, the topic says {gateway}"
-        except DecodeError as error:
-            reason = str(error)
-        if content is None and mark is not None and envelope.oldest - 1 > mark.seq:
-            # Nothing about it can be believed: it may not move the mark over rounds that are still to come.
-            admitted.refused.append(Refused("message", gateway, reason, arrival.payload))
-            return
-        verdict = self._sequence.judge(gateway, envelope, content if isinstance(content, Gap) else None)
-        if verdict is Verdict.HOLE:
-            self._counters.holes += 1
-            if self._may_ask(key):
-                admitted.missing[key] = arrival.shard
-            return
-        admitted.advanced[key] = arrival.shard
-        if content is None:
-            log.warning("poison quarantined", gateway=gateway, seq=envelope.seq, why=reason)
-            admitted.refused.append(Refused("message", gateway, reason, arrival.payload))
-        else:
-            self._take(content, admitted)
-
-    def _take(self, content: Content, admitted: Admitted) -> None:
-        if isinstance(content, Gap):
-            self._lose(content)
-        elif isinstance(content, MeterEvents):
-            self._miss(content)
-            admitted.logs.append(content)
-        else:
-            admitted.rounds.append(content)
-
-    def _may_ask(self, key: tuple[str, int]) -> bool:
-        """Ask for one number once, then wait: what was under way behind the hole arrives and asks again."""
-        mark = self._sequence.mark(*key)
-        seq, now = mark.seq if mark else 0, asyncio.get_running_loop().time()
-        asked_seq, asked_at = self._asked.get(key, (-1, 0.0))
-        if seq == asked_seq and now - asked_at < _ASK_AGAIN_S:
-            return False
-        self._asked[key] = (seq, now)
-        return True
-
-    def _lose(self, gap: Gap) -> None:
-        self._counters.rounds_lost += gap.last - gap.first + 1
-        self._counters.rows_lost += gap.rows
-        log.error("rounds lost", gateway=gap.gateway, first=gap.first, last=gap.last, rows=gap.rows, why=gap.reason)
-
-    def _miss(self, content: MeterEvents) -> None:
-        for meter, entries in content.missed.items():
-            self._counters.entries_missed += entries
-            if entries:
-                log.warning(
-                    "entries of a meter's log overwritten unread", gateway=content.gateway, meter=meter, entries=entries
-                )
 
     def _warn_of_shared_names(self) -> None:
         shared = self._engine.fleet.shared
