@@ -75,6 +75,11 @@ class Care:
         self.piece = PieceSize(self.interval_ms or _LONG_INTERVAL_MS)
 
     @property
+    def anything(self) -> bool:
+        """Whether there is anything to do for it, ever: most Modbus meters remember nothing."""
+        return self.interval_ms is not None or self.clock is not None or self.log is not None
+
+    @property
     def tolerance_ms(self) -> int:
         """How long a hole may be before it is worth a question: the interval says it, if it is short."""
         return max(_PERIODS * self.period_ms, min(self.interval_ms or 0, _LONG_INTERVAL_MS))

@@ -50,7 +50,7 @@ class Upkeep:
         """Take up what the spool remembers of these meters."""
         self._settings = settings
         self._gateway = gateway
-        self._by_bus = {bus: list(on_bus) for bus, on_bus in cares.items()}
+        self._by_bus = {bus: [care for care in on_bus if care.anything] for bus, on_bus in cares.items()}
         self._cares = {care.meter: care for on_bus in self._by_bus.values() for care in on_bus}
         self._filing = filing
         self._clock = clock
@@ -86,6 +86,8 @@ class Upkeep:
 
     def kept(self, content: Round) -> None:
         """Live rows have become durable: what they show is not missing."""
+        if not self._cares:
+            return
         column = next((one.values(content.rows) for one in content.columns if one.quantity == IMPORT), None)
         quality = unpack(content.quality, "I")
         for n, (meter, at) in enumerate(zip(content.meters, unpack(content.measured_at, "q"), strict=True)):
