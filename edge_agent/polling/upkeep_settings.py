@@ -17,7 +17,10 @@ class UpkeepSettings(Settings):
         86_400.0, ge=600, le=86_400, description="How often to compare a meter's clock with ours, if no group does."
     )
     clock_limit: Duration = Field(
-        60.0, ge=5, le=86_400, description="How far a meter's clock may be off before its rows say so."
+        300.0,  # 时钟超差 (3105) of public terminal firmware; the centre allows for as much
+        ge=5,
+        le=86_400,
+        description="How far a meter's clock may be off before its rows say so.",
     )
     line_share: float = Field(
         0.25, ge=0.01, le=0.5, description="Part of a line's time that all this may take, between the polls."

@@ -52,10 +52,13 @@ TOPICS = Topics()
 
 
 def a_park() -> Park:
-    """Fifty meters; with four of them something is wrong from early on, so that there are events to lose."""
+    """Fifty meters; with some of them something is wrong from early on, so that there are events to lose."""
     scenarios = [
         {"meter": "shop-101", "scenario": "current_loss", "after": "4h", "lasts": "6h"},
         {"meter": "works-203", "scenario": "current_loss", "after": "9h", "lasts": "5h"},
+        # On a slow machine every start costs hours of simulated time: on the second day there is more to be found.
+        {"meter": "shop-105", "scenario": "current_loss", "after": "26h", "lasts": "8h"},
+        {"meter": "works-205", "scenario": "current_loss", "after": "25h", "lasts": "8h"},
         {"meter": "shop-104", "scenario": "slow_register", "after": "0h", "lasts": "90h"},
         {"meter": "kitchen-302", "scenario": "bypass", "after": "10h", "lasts": "14h"},
         {"meter": "works-202", "scenario": "overload", "after": "4h", "lasts": "4h"},
