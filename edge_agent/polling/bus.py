@@ -159,7 +159,12 @@ class Bus:
             return
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        outcome = await chore.exchange()
+        try:
+            outcome = await chore.exchange()
+        except Exception as error:  # noqa: BLE001 - a bug in what may wait must not stop what may not
+            log.error("chore_broken", bus=self.name, meter=chore.meter, why=f"{type(error).__name__}: {error}")
+            self.driver.close()
+            outcome = ReadFailure(Reason.UNABLE, f"{type(error).__name__}: {error}")
         ended_s = loop.time()
         self._rests_until_s = ended_s + (ended_s - began_s) * (1 / self._chore_share - 1)
         if not isinstance(outcome, ReadFailure):

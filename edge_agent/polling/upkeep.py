@@ -120,7 +120,12 @@ class Upkeep:
             cares.remove(care)  # whoever had its turn stands behind the others
             cares.append(care)
             do = {Chores.CLOCK: self._compare_clock, Chores.LOG: self._read_log, Chores.HISTORY: self._read_back}
-            self._went(bus, care, kind, await do[kind](bus, care))
+            try:
+                failure = await do[kind](bus, care)
+            except Exception as error:  # noqa: BLE001 - as in the bus: the polls go on
+                log.error("chore_broken", bus=bus.name, meter=care.meter, why=f"{type(error).__name__}: {error}")
+                failure = ReadFailure(Reason.UNABLE, f"{type(error).__name__}: {error}")
+            self._went(bus, care, kind, failure)
 
     def _went(self, bus: Bus, care: Care, kind: Chores, failure: ReadFailure | None) -> None:
         pause = care.pauses[kind]

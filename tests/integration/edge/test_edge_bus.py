@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from modbus_script import ModbusScript, counting, floats, hang_up, refusing, silent
 
+from edge_agent.drivers.driver import ReadFailure, Reading
 from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
 from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
@@ -229,3 +230,19 @@ async def test_rows_say_while_the_gateway_does_not_know_the_time(endpoint: Modbu
 
     unsure = [bool(unpack(one.quality, "I")[0] & Quality.CLOCK_UNSYNCHRONISED) for one in rounds(spool)[:4]]
     assert unsure == [True, True, False, False]
+
+
+async def test_a_chore_that_breaks_is_a_failure_and_the_polls_go_on(endpoint: ModbusScript):
+    endpoint.units = {1: counting}
+
+    async def broken() -> Reading:
+        raise KeyError("a bug")
+
+    async with running(bus_at(endpoint.port, 1)) as bus:
+        async with asyncio.timeout(10):
+            outcome = await bus.chore("m1", broken)
+        (row,) = await ask(bus, "m1")
+
+    assert isinstance(outcome, ReadFailure)
+    assert "KeyError" in outcome.detail
+    assert row.values
