@@ -125,7 +125,7 @@ async def test_a_clock_is_only_set_when_a_person_says_yes(tmp_path: Path, answer
 
 async def test_a_clock_is_compared_and_set_beside_a_running_agent(tmp_path: Path) -> None:
     meter = Settable()
-    meter.clock.offset_s = 300.0
+    meter.clock.offset_s = 600.0
     meter.device.on_set = lambda *place: (meter.told.append(place[3][1]), setattr(meter.clock, "offset_s", 0.0))[0]
     clock = clock_at(NOON_MS, 1)
     async with serving({1: meter.device}, clock=clock) as server:
@@ -140,7 +140,7 @@ async def test_a_clock_is_compared_and_set_beside_a_running_agent(tmp_path: Path
     said = json.loads(out)
     assert "ahead of ours" in compared
     assert (status, said["set"]) == (0, True)
-    assert said["before_s"] == pytest.approx(300, abs=2)
+    assert said["before_s"] == pytest.approx(600, abs=2)
     assert said["after_s"] == pytest.approx(0, abs=2)
     assert (was_off, is_off) == (True, False)
     assert len(meter.told) == 1
