@@ -21,6 +21,7 @@ class Counters:
     entries: int = 0  # of meters' own logs
     entries_missed: int = 0  # that meters had overwritten unread
     events: int = 0
+    rows_too_late: int = 0  # stored, but older than any state a gateway could be judged from
     judged_again: int = 0  # gateways with late readings
     logs_judged_again: int = 0  # gateways with late entries of logs
     store_retries: int = 0

@@ -188,8 +188,11 @@ class Days:
             for meter, finding in findings
         ]
 
-    def scores_table(self, scores: Sequence[Score]) -> Table:
-        """Scores as rows of ``suspicion``."""
+    def tables(self, judged: Judged) -> list[Table]:
+        """Scores and forecasts as tables."""
+        return [*([self._scores_table(judged.scores)] if judged.scores else []), *judged.forecasts]
+
+    def _scores_table(self, scores: Sequence[Score]) -> Table:
         slots = np.array([one.slot for one in scores], np.intp)
         at = np.array([one.starts_at for one in scores], np.int64)
         return Table(

@@ -13,7 +13,7 @@ import hashlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -107,6 +107,12 @@ class Progress:
 
     def __bool__(self) -> bool:
         return any(getattr(self, one.name) for one in fields(self))
+
+
+def note_oldest(late: dict[str, int], more: Mapping[str, int]) -> None:
+    """Note gateways and instants (ms) in ``late``; the older of two stays."""
+    for gateway, since in more.items():
+        late[gateway] = min(late.get(gateway, since), since)
 
 
 class Checkpoint:
@@ -253,10 +259,13 @@ class Checkpoint:
             ).fetchone()
         return found
 
-    def last_past_state(self, gateway: str) -> int | None:
-        """The instant of the newest state that is kept of a gateway."""
-        row = self._db.execute("SELECT max(upto) FROM past_state WHERE gateway = ?", (gateway,)).fetchone()
-        return None if row[0] is None else int(row[0])
+    def past_states_span(self, gateway: str) -> tuple[int, int] | None:
+        """The instants of the oldest and of the newest state that is kept of a gateway."""
+        with self._lock:
+            oldest, newest = self._db.execute(
+                "SELECT min(upto), max(upto) FROM past_state WHERE gateway = ?", (gateway,)
+            ).fetchone()
+        return None if oldest is None else (oldest, newest)
 
     def approvals(self) -> dict[str, bytes]:
         """The lists of approvals that arrived, by meter."""

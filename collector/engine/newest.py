@@ -27,19 +27,18 @@ class Newest:
         newest = float(self._at[slots].max()) if len(slots) else -np.inf
         return None if newest == -np.inf else int(newest)
 
-    def take(self, slots: Rows, at: Floats) -> dict[str, int]:
-        """Note readings; return the gateways that have late ones, with the oldest instant."""
+    def take(self, slots: Rows, at: Floats) -> dict[str, list[int]]:
+        """Note readings; return the gateways that have late ones, with their instants, ms."""
         self._reach(slots)
         late = np.flatnonzero(at < self._at[slots])
         np.maximum.at(self._at, slots, at)  # a backfill has a slot many times
-        return self.oldest(slots[late], at[late])
+        return self.by_gateway(slots[late], at[late])
 
-    def oldest(self, slots: Rows, at: Floats) -> dict[str, int]:
-        """The oldest instant of each gateway."""
-        found: dict[str, int] = {}
+    def by_gateway(self, slots: Rows, at: Floats) -> dict[str, list[int]]:
+        """The instants of each gateway, ms."""
+        found: dict[str, list[int]] = {}
         for slot, instant in zip(slots.tolist(), at.tolist(), strict=True):
-            gateway = self._fleet.series[slot].gateway
-            found[gateway] = min(found.get(gateway, int(instant)), int(instant))
+            found.setdefault(self._fleet.series[slot].gateway, []).append(int(instant))
         return found
 
     def snapshot(self, gateway: str) -> bytes:

@@ -73,8 +73,7 @@ def expected_of(rounds: list[Round], collector_yaml: Path) -> Content:
                 outcome = engine.process(frame)
                 assert not outcome.switched, outcome.switched
                 judged = days.take(outcome)
-                scores = [days.scores_table(judged.scores)] if judged.scores else []
-                for table in (*outcome.tables, *scores, *judged.forecasts):
+                for table in (*outcome.tables, *days.tables(judged)):
                     _add_determinants(expected, table)
                 for event in (*outcome.events, *judged.events):
                     if event.id in expected.events:

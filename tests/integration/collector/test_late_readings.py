@@ -88,7 +88,7 @@ async def collected(folder: Path, registry: Registry, batches: Iterable[Sequence
         await room.store.prepare()
         for n in range(0, len(batch), 40):
             await room.pipeline.commit([Arrival("00", "gw-1", one) for one in batch[n : n + 40]])
-        await room.pipeline._judge_late()
+        await room.judge_late()
         await room.store.close()
         room.checkpoint.close()
     return stored(folder / "readings.db")

@@ -157,7 +157,7 @@ class Sender:
                 self._seq += 1
                 arrivals.append(Arrival("00", "gw-1", message(content, self._seq)))
             await self._room.pipeline.commit(arrivals)
-            await self._room.pipeline._judge_late()
+            await self._room.judge_late()
 
 
 @dataclass

@@ -123,7 +123,7 @@ class Collector:
         await self.room.pipeline.commit([Arrival("00", "gw-1", one) for one in sent])
 
     async def judge_late(self) -> None:
-        await self.room.pipeline._judge_late()
+        await self.room.judge_late()
 
     def told(self) -> list[str]:
         """The ids of what waits to be told; it is taken away."""

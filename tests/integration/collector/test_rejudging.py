@@ -105,7 +105,7 @@ class Collector:
             await self.room.pipeline.commit(arrivals[n : n + 50])
 
     async def judge_late(self) -> None:
-        await self.room.pipeline._judge_late()
+        await self.room.judge_late()
 
     def told(self) -> list[str]:
         """The ids of what waits to be told to the consumers of events; it is taken away."""
@@ -205,7 +205,7 @@ async def test_while_the_store_is_away_nothing_changes_and_it_is_tried_again(tmp
     room = await collector.start()
     await collector.take(without(given, late))
     await collector.take(late, Origin.BACKFILL)
-    rejudging = room.pipeline._rejudging
+    rejudging = room.rejudging
     rejudging._queries = Away(tmp_path / "late" / "readings.db", question)
     before = room.engine.snapshot("gw-1"), room.days.snapshot("gw-1"), [list(days) for days in room.days._past.values()]
     with pytest.raises(CannotStart):
@@ -223,18 +223,21 @@ async def test_while_the_store_is_away_nothing_changes_and_it_is_tried_again(tmp
     await collector.stop()
 
 
-async def test_readings_that_come_too_late_are_stored_and_said(tmp_path: Path) -> None:
+def from_before(given: Mapping[Quarter, Reading]) -> dict[Quarter, Reading]:
+    """Readings that are older than any state of their gateway."""
+    first = only(given, "a", 0, 9).items()
+    return {(quarter - 400, meter): (value - 100, power) for (quarter, meter), (value, power) in first}
+
+
+async def test_readings_that_come_too_late_are_stored_and_said_once(tmp_path: Path) -> None:
     given = readings(2.5)
-    old = {
-        (quarter - 400, meter): (value - 100, power)
-        for (quarter, meter), (value, power) in only(given, "a", 0, 9).items()
-    }
     collector = Collector(tmp_path)
     await collector.start()
     await collector.take(given)
     before = collector.stored()
-    await collector.take(old, Origin.BACKFILL)
     with capture_logs() as logs:
+        for one in from_before(given).items():
+            await collector.take(dict([one]), Origin.BACKFILL)
         await collector.judge_late()
 
     (said,) = [one for one in logs if one["log_level"] == "error"]
@@ -243,7 +246,26 @@ async def test_readings_that_come_too_late_are_stored_and_said(tmp_path: Path) -
     after = collector.stored()
     assert len(after["reading"]) == len(before["reading"]) + 9
     assert after["energy_day"] == before["energy_day"]
+    assert (collector.room.counters.rows_too_late, collector.room.counters.judged_again) == (9, 0)
     assert collector.room.checkpoint.late() == {}
+    await collector.stop()
+
+
+async def test_what_came_too_late_keeps_nothing_else_from_being_judged(tmp_path: Path) -> None:
+    given = readings(2.5)
+    late = only(given, "a", 100, 200)
+    expected, closed = await in_time(tmp_path / "in-time", given)
+    collector = Collector(tmp_path / "late")
+    await collector.start()
+    await collector.take(without(given, late))
+    await collector.take(from_before(given) | late, Origin.BACKFILL)
+    await collector.judge_late()
+
+    found = collector.stored()
+    assert len(found.pop("reading")) == len(expected.pop("reading")) + 9
+    same(expected, found)
+    assert collector.closed() == closed
+    assert collector.room.counters.judged_again == 1
     await collector.stop()
 
 
@@ -331,7 +353,7 @@ async def test_a_gateway_that_is_young_is_judged_from_its_first_reading(tmp_path
     collector = Collector(tmp_path / "late")
     room = await collector.start()
     arrivals = without(given, late)
-    rejudging = room.pipeline._rejudging
+    rejudging = room.rejudging
     asked: list[int] = []
 
     class Counted(SqliteQueries):

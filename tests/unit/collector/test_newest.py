@@ -16,7 +16,8 @@ def room() -> tuple[Fleet, Newest]:
 
 def take(newest: Newest, fleet: Fleet, gateway: str, *readings: tuple[str, int]) -> dict[str, int]:
     slots = fleet.slots(gateway, tuple(meter for meter, _ in readings))
-    return newest.take(slots, np.array([at for _, at in readings], np.float64))
+    late = newest.take(slots, np.array([at for _, at in readings], np.float64))
+    return {gateway: min(instants) for gateway, instants in late.items()}
 
 
 def test_what_is_older_than_its_own_meters_newest_is_late() -> None:
@@ -35,12 +36,12 @@ def test_the_same_instant_again_is_not_late() -> None:
     assert take(newest, fleet, "gw-1", ("a", 100)) == {}
 
 
-def test_the_oldest_late_reading_of_each_gateway_is_said() -> None:
+def test_the_late_readings_of_each_gateway_are_said() -> None:
     fleet, newest = room()
     slots = np.concatenate([fleet.slots("gw-1", ("a", "b")), fleet.slots("gw-2", ("c",))])
     newest.take(slots, np.array([100.0, 100.0, 100.0]))
 
-    assert newest.take(slots, np.array([30.0, 20.0, 40.0])) == {"gw-1": 20, "gw-2": 40}
+    assert newest.take(slots, np.array([30.0, 20.0, 40.0])) == {"gw-1": [30, 20], "gw-2": [40]}
 
 
 def test_a_meter_that_occurs_many_times_is_as_new_as_its_newest_reading() -> None:

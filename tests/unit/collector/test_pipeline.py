@@ -13,7 +13,7 @@ from collector.errors import StoreBusy, StoreRefuses
 from collector.events.event import Event
 from collector.feeds.outbox import OutboxRelay
 from collector.ingest.intake import Arrival
-from collector.pipeline import Stopping
+from collector.retrying import Stopping
 from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Rejected
 from collector.store.table import Table
@@ -94,7 +94,7 @@ async def test_a_new_connection_hears_of_what_is_committed_and_of_nothing_under_
 async def test_a_store_that_is_away_or_refuses_is_asked_until_it_takes_everything(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.pipeline._ALARM_DELAY_S", 0.01)
+    monkeypatch.setattr("collector.retrying._ALARM_DELAY_S", 0.01)
     await room.store.prepare()
     room.store.errors = [StoreBusy("away"), StoreRefuses("401"), StoreBusy("away", after_s=0.01)]
 

@@ -1,0 +1,151 @@
+"""What came late is judged again, gateway by gateway, in a moment when nothing else waits.
+
+Readings and the entries of meters' logs are late by themselves: each has its own mark, and is judged without the other
+(``collector/rejudging.py``). A gateway that is late for long is judged even while it is busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from collector.days.days import Days
+from collector.engine.checkpoint import Checkpoint, Progress
+from collector.engine.engine import Engine
+from collector.engine.newest import Newest
+from collector.errors import CannotStart, StoreBusy
+from collector.events.event import iso
+from collector.keeping import Keeping, note_days
+from collector.late import Late
+from collector.past_states import PastStates
+from collector.rejudging import Rejudged, Rejudging
+from collector.retrying import Retrying
+from collector.signals import Counters
+from metering.log import log
+
+_WAITS_COMMITS: Final = 100  # for a quiet moment
+_LONGEST_S: Final = 600.0  # for more of it
+_FOREVER_MS: Final = 9_000_000_000_000
+_TIMER_S: Final = 0.01  # a timer may ring a little early
+
+
+class JudgingAgain:
+    """Knows who is late, and judges them when it is worth it."""
+
+    def __init__(
+        self,
+        *,
+        rejudging: Rejudging,
+        engine: Engine,
+        days: Days,
+        newest: Newest,
+        past: PastStates,
+        checkpoint: Checkpoint,
+        keeping: Keeping,
+        retrying: Retrying,
+        counters: Counters,
+        wake: Callable[[], None],
+        settles_s: float,
+    ) -> None:
+        """Take up who was late before.
+
+        ``wake`` is called when somebody has become due: nothing late has come of it for ``settles_s``.
+        """
+        self._rejudging = rejudging
+        self._engine = engine
+        self._days = days
+        self._newest = newest
+        self._past = past
+        self._keeping = keeping
+        self._retrying = retrying
+        self._counters = counters
+        self._wake = wake
+        self._readings = Late(checkpoint.late(), settles_s, _LONGEST_S)
+        self._logs = Late(checkpoint.late_logs(), settles_s, _LONGEST_S)
+        self._waited = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, progress: Progress) -> None:
+        """A commit became durable: who is late by it."""
+        now_s = asyncio.get_running_loop().time()
+        self._readings.note(progress.late, now_s)
+        self._logs.note(progress.late_logs, now_s)
+
+    def due(self) -> bool:
+        """Whether somebody is to be judged now."""
+        return self._wait_s() == 0
+
+    async def judge(self, *, busy: bool) -> None:
+        """Judge whom it is time for; while it is ``busy`` only after having waited for long.
+
+        Raises:
+            Stopping: the collector was told to stop while the store was away.
+        """
+        loop = asyncio.get_running_loop()
+        wait_s = self._wait_s()
+        if self._timer is not None:
+            self._timer.cancel()
+        if wait_s:
+            self._timer = loop.call_later(wait_s + _TIMER_S, self._wake)
+        self._waited = 0 if wait_s is None else self._waited + 1
+        if wait_s != 0 or (busy and self._waited < _WAITS_COMMITS):
+            return
+        self._waited = 0
+        for gateway, since in self._logs.due(loop.time()):
+            await self._judge_log(gateway, since)
+            self._logs.done(gateway)
+        for gateway, since in self._readings.due(loop.time()):
+            await self._judge_readings(gateway, since)
+            self._readings.done(gateway)
+
+    def _wait_s(self) -> float | None:
+        now_s = asyncio.get_running_loop().time()
+        waits = [wait for late in (self._readings, self._logs) if (wait := late.wait_s(now_s)) is not None]
+        return min(waits, default=None)
+
+    async def _judge_log(self, gateway: str, since: int) -> None:
+        found = await self._rejudged(lambda: self._rejudging.run_log(gateway, since))
+        await self._keeping.write([], found.events)
+        progress = Progress(
+            snapshots={gateway: self._engine.snapshot(gateway)},
+            open_days={gateway: self._days.snapshot(gateway)},
+            late=found.days.missed,
+            logs_judged_again=[gateway],
+        )
+        await self._keeping.commit(progress, found.events)
+        self.note(progress)
+        self._counters.logs_judged_again += 1
+        log.info("late entries of logs judged", gateway=gateway, since=iso(since), events=len(found.events))
+
+    async def _judge_readings(self, gateway: str, since: int) -> None:
+        until = self._newest.of_gateway(gateway)
+        oldest = self._past.oldest(gateway)
+        if until is None:  # nothing of it was ever judged
+            await self._keeping.commit(Progress(judged_again={gateway: _FOREVER_MS}))
+            return
+        if oldest is not None:
+            since = max(since, oldest + 1)  # its state was given up while it waited
+        found = await self._rejudged(lambda: self._rejudging.run(gateway, since, until))
+        tables = [*found.tables, *self._days.tables(found.days)]
+        await self._keeping.write(tables, found.events)
+        progress = Progress(
+            snapshots={gateway: self._engine.snapshot(gateway)},
+            past=found.past,
+            open_days={gateway: self._days.snapshot(gateway)},
+            judged_again={gateway: found.since},
+        )
+        note_days(found.days, progress)
+        await self._keeping.commit(progress, found.events, tables)
+        self._past.changed(gateway)
+        self._counters.judged_again += 1
+        log.info("late readings judged", gateway=gateway, since=iso(since), events=len(found.events))
+
+    async def _rejudged(self, judge: Callable[[], Rejudged]) -> Rejudged:
+        async def attempt() -> Rejudged:
+            try:
+                return await asyncio.to_thread(judge)
+            except CannotStart as error:
+                raise StoreBusy(str(error)) from error
+
+        return await self._retrying.until_done("store", attempt)
