@@ -34,7 +34,8 @@ from collector.registry.registry import Registry, load_registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
 from collector.store.influx_writer import InfluxStore
-from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.sqlite_queries import SqliteQueries
+from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Queries, Store
 from collector.tariff.periods import Tariff, load_tariff
 from metering.errors import StopAndFix

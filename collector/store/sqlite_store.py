@@ -1,77 +1,23 @@
 """The embedded store: SQLite in WAL mode, for demonstrations and small sites without a server.
 
 Same rows, same idempotency and same queries as on InfluxDB. Other processes may read while the collector writes.
-Views (``reading``, ``meter_event``, ``load_block``, ``energy_day``, ``energy_month``) give every row its gateway and
-meter, so that ``sqlite3 readings.db`` is enough to look around.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Any
 
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import Event
-from collector.store.store import (
-    DeterminantQueries,
-    EventRow,
-    Latest,
-    LoadPoint,
-    LogEntry,
-    Rejected,
-    StoredReadings,
-)
-from collector.store.table import (
-    ENERGY_DAY,
-    ENERGY_DAY_COLUMNS,
-    ENERGY_MONTH,
-    FORECAST_BLOCK,
-    FORECAST_BLOCK_COLUMNS,
-    FORECAST_DAY,
-    FORECAST_DAY_COLUMNS,
-    FORECAST_MONTH,
-    FORECAST_MONTH_COLUMNS,
-    LOAD_BLOCK,
-    LOAD_BLOCK_COLUMNS,
-    LOAD_PROFILE,
-    READING,
-    SUSPICION,
-    SUSPICION_COLUMNS,
-    Series,
-    Table,
-)
+from collector.store.sqlite_schema import BUSY_S, schema, upsert, widen
+from collector.store.store import Rejected
+from collector.store.table import Series, Table
 from metering.meter_event import MeterEvents
-from metering.quantity import QUANTITIES
 from metering.round import unpack
-
-_COLUMNS: Final = {
-    READING: (*QUANTITIES, "quality"),
-    LOAD_BLOCK: LOAD_BLOCK_COLUMNS,
-    ENERGY_DAY: ENERGY_DAY_COLUMNS,
-    ENERGY_MONTH: ENERGY_DAY_COLUMNS,
-    SUSPICION: SUSPICION_COLUMNS,
-    FORECAST_BLOCK: FORECAST_BLOCK_COLUMNS,
-    FORECAST_DAY: FORECAST_DAY_COLUMNS,
-    FORECAST_MONTH: FORECAST_MONTH_COLUMNS,
-}
-_TIME: Final = {
-    READING: "measured_at",
-    LOAD_BLOCK: "block_start",
-    ENERGY_DAY: "day_start",
-    ENERGY_MONTH: "month_start",
-    SUSPICION: "day_start",
-    FORECAST_BLOCK: "block_start",
-    FORECAST_DAY: "day_start",
-    FORECAST_MONTH: "month_start",
-}
-_BUSY_S: Final = 5.0
 
 
 class SqliteStore:
@@ -122,12 +68,12 @@ class SqliteStore:
     def _open(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+            db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
-            for statement in _schema():
+            for statement in schema():
                 db.execute(statement)
-            _widen(db)
+            widen(db)
             rows = db.execute("SELECT id, gateway, meter FROM series").fetchall()
         except (sqlite3.Error, OSError) as error:
             raise CannotStart(f"{self._path}: cannot be used as a store: {error}") from error
@@ -136,7 +82,7 @@ class SqliteStore:
 
     def _put(self, db: sqlite3.Connection, tables: Sequence[Table], events: Sequence[Event]) -> None:
         for table in tables:
-            db.executemany(_upsert(table), self._rows(db, table))
+            db.executemany(upsert(table), self._rows(db, table))
         db.executemany(
             "INSERT OR REPLACE INTO event (id, time, kind, lifecycle, gateway, meter, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -196,186 +142,3 @@ class SqliteStore:
             cursor = db.execute("INSERT INTO series (gateway, meter) VALUES (?, ?)", (series.gateway, series.meter))
             known = self._series[series] = int(cursor.lastrowid or 0)
         return known
-
-
-class SqliteQueries(DeterminantQueries):
-    """Operators' questions to a database file; every question opens it read-only."""
-
-    def __init__(self, path: Path) -> None:
-        """Ask this file."""
-        self._path = path
-
-    def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT s.meter, r.* FROM series s JOIN reading_row r ON r.series = s.id"
-            " WHERE s.gateway = ? AND r.measured_at >= ? AND r.measured_at < ?",
-            (gateway, since, until),
-        )
-        meters = sorted({row["meter"] for row in rows})
-        number = {name: n for n, name in enumerate(meters)}
-        values = {name: np.array([row[name] for row in rows], np.float64) for name in _COLUMNS[READING]}
-        return StoredReadings(
-            meters,
-            np.array([number[row["meter"]] for row in rows], np.int64),
-            np.array([row["measured_at"] for row in rows], np.int64),
-            {name: column for name, column in values.items() if not np.isnan(column).all()},
-            np.array([row["origin"] == LOAD_PROFILE for row in rows], np.bool_),
-        )
-
-    def meter_events(
-        self, since: int, until: int, meter: str | None = None, gateway: str | None = None
-    ) -> list[LogEntry]:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT gateway, meter, at, event, quality FROM meter_event WHERE at >= ? AND at < ?"
-            " AND (? IS NULL OR meter = ?) AND (? IS NULL OR gateway = ?) ORDER BY at, meter, event",
-            (since, until, meter, meter, gateway, gateway),
-        )
-        return [LogEntry(*row) for row in rows]
-
-    def latest(self, meter: str | None = None) -> list[Latest]:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT s.gateway, s.meter, r.* FROM series s JOIN reading_row r ON r.series = s.id AND r.measured_at ="
-            " (SELECT max(measured_at) FROM reading_row WHERE series = s.id)"
-            " WHERE ? IS NULL OR s.meter = ? ORDER BY s.meter, s.gateway",
-            (meter, meter),
-        )
-        return [
-            Latest(
-                row["gateway"],
-                row["meter"],
-                row["measured_at"],
-                _present(row, _COLUMNS[READING]),
-                row["origin"] or "",
-            )
-            for row in rows
-        ]
-
-    def load_curve(self, meter: str, since: int, until: int, step_ms: int) -> list[LoadPoint]:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT measured_at / :step * :step AS at, avg(active_power) AS mean, min(active_power) AS low,"
-            " max(active_power) AS high, count(active_power) AS n FROM reading"
-            " WHERE meter = :meter AND measured_at >= :since AND measured_at < :until AND active_power IS NOT NULL"
-            " GROUP BY 1 ORDER BY 1",
-            {"step": step_ms, "meter": meter, "since": since, "until": until},
-        )
-        return [LoadPoint(row["at"], row["mean"], row["low"], row["high"], row["n"]) for row in rows]
-
-    def _determinants(
-        self, measurement: str, since: int, until: int, meter: str | None
-    ) -> Iterator[tuple[str, str, int, dict[str, float]]]:
-        time = _TIME[measurement]
-        rows = self._ask(
-            f"SELECT * FROM {measurement} WHERE {time} >= ? AND {time} < ? AND (? IS NULL OR meter = ?)"  # noqa: S608
-            f" ORDER BY {time}, meter",
-            (since, until, meter, meter),
-        )
-        for row in rows:
-            yield row["gateway"], row["meter"], row[time], _present(row, _COLUMNS[measurement])
-
-    def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT body FROM event WHERE time >= ? AND time < ? AND (? IS NULL OR meter = ?)"
-            " AND (? IS NULL OR kind = ?) ORDER BY time, id",
-            (since, until, meter, meter, kind, kind),
-        )
-        return [json.loads(row["body"]) for row in rows]
-
-    def events_page(
-        self,
-        since: int,
-        until: int,
-        limit: int,
-        after: tuple[int, str] | None = None,
-        meter: str | None = None,
-        kind: str | None = None,
-    ) -> list[EventRow]:
-        """See ``Queries``."""
-        rows = self._ask(
-            "SELECT time, id, body FROM event WHERE time >= ? AND time < ? AND (time, id) > (?, ?)"
-            " AND (? IS NULL OR meter = ?) AND (? IS NULL OR kind = ?) ORDER BY time, id LIMIT ?",
-            (since, until, *(after or (since - 1, "")), meter, meter, kind, kind, limit),
-        )
-        return [EventRow(row["time"], row["id"], json.loads(row["body"])) for row in rows]
-
-    def _ask(self, statement: str, values: Any) -> list[sqlite3.Row]:
-        if not self._path.exists():
-            raise CannotStart(f"{self._path}: there is no such store; has the collector run?")
-        try:
-            with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=_BUSY_S)) as db:
-                db.row_factory = sqlite3.Row
-                return db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise CannotStart(f"{self._path}: {error}") from error
-
-
-def _present(row: sqlite3.Row, columns: Iterable[str]) -> dict[str, float]:
-    return {name: row[name] for name in columns if row[name] is not None}
-
-
-def _schema() -> list[str]:
-    statements = [
-        "CREATE TABLE IF NOT EXISTS series"
-        " (id INTEGER PRIMARY KEY, gateway TEXT NOT NULL, meter TEXT NOT NULL, UNIQUE (meter, gateway))",
-        "CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL,"
-        " lifecycle TEXT NOT NULL, gateway TEXT NOT NULL, meter TEXT NOT NULL, body TEXT NOT NULL)",
-        "CREATE INDEX IF NOT EXISTS event_time ON event (time)",
-        "CREATE TABLE IF NOT EXISTS meter_event_row (series INTEGER NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL,"
-        " quality INTEGER NOT NULL, PRIMARY KEY (series, at, event)) WITHOUT ROWID",
-        "CREATE VIEW IF NOT EXISTS meter_event AS SELECT s.gateway, s.meter, r.at, r.event, r.quality"
-        " FROM meter_event_row r JOIN series s ON s.id = r.series",
-    ]
-    for measurement, columns in _COLUMNS.items():
-        time = _TIME[measurement]
-        numbers = ", ".join(f"{name} REAL" for name in columns)
-        if measurement == READING:
-            numbers += ", origin TEXT"
-        statements += [
-            f"CREATE TABLE IF NOT EXISTS {measurement}_row (series INTEGER NOT NULL, {time} INTEGER NOT NULL,"
-            f" {numbers}, PRIMARY KEY (series, {time})) WITHOUT ROWID",
-            _view(measurement),
-        ]
-    return statements
-
-
-def _widen(db: sqlite3.Connection) -> None:
-    """Add the columns that a file of an earlier version lacks; a view shows what its table has."""
-    for measurement, columns in _COLUMNS.items():
-        have = {row[1] for row in db.execute(f"PRAGMA table_info({measurement}_row)")}
-        missing = [name for name in columns if name not in have]
-        for name in missing:
-            db.execute(f"ALTER TABLE {measurement}_row ADD COLUMN {name} REAL")
-        if measurement == READING and "origin" not in have:
-            missing.append("origin")
-            db.execute("ALTER TABLE reading_row ADD COLUMN origin TEXT")
-        if missing:
-            db.execute(f"DROP VIEW {measurement}")
-            db.execute(_view(measurement))
-
-
-def _view(measurement: str) -> str:
-    origin = ("origin",) if measurement == READING else ()
-    columns = ", ".join(f"r.{name}" for name in (_TIME[measurement], *_COLUMNS[measurement], *origin))
-    return (
-        f"CREATE VIEW IF NOT EXISTS {measurement} AS SELECT s.gateway, s.meter, {columns}"  # noqa: S608
-        f" FROM {measurement}_row r JOIN series s ON s.id = r.series"
-    )
-
-
-def _upsert(table: Table) -> str:
-    time = _TIME[table.measurement]
-    names = [column.name for column in table.columns]
-    if table.origin:
-        names.append("origin")
-    marks = ", ".join("?" for _ in range(len(names) + 2))
-    # A row whose registers were read in different rounds is filled by and by: no value overwrites none.
-    updates = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in names)
-    # Names come from our own catalogue, never from a message.
-    return (
-        f"INSERT INTO {table.measurement}_row (series, {time}, {', '.join(names)}) VALUES ({marks})"  # noqa: S608
-        f" ON CONFLICT (series, {time}) DO UPDATE SET {updates}"
-    )

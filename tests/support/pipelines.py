@@ -22,7 +22,8 @@ from collector.registry.registry import Registry
 from collector.rejudging import Rejudging
 from collector.retrying import Retrying
 from collector.signals import Counters
-from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.sqlite_queries import SqliteQueries
+from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Queries, Store
 from metering.topics import Topics
 from tests.support.engines import engine

@@ -21,7 +21,8 @@ from collector.registry.registry import Registry
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_queries import InfluxQueries
 from collector.store.influx_writer import InfluxStore
-from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.sqlite_queries import SqliteQueries
+from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Queries, Store
 from metering.round import Origin, Quality, Round
 from tests.support.engines import registry

@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from collector.store.sqlite_store import SqliteQueries, SqliteStore
+from collector.store.sqlite_queries import SqliteQueries
+from collector.store.sqlite_store import SqliteStore
 from collector.store.store import EnergyDayRow, Latest
 from tests.support.rounds import T0
 

@@ -15,7 +15,7 @@ from collector.errors import CannotStart
 from collector.ingest.intake import Arrival
 from collector.registry.records import RegistrySettings
 from collector.registry.registry import Registry
-from collector.store.sqlite_store import SqliteQueries
+from collector.store.sqlite_queries import SqliteQueries
 from collector.store.store import StoredReadings
 from metering.round import Origin
 from tests.support.pipelines import PipelineRoom

@@ -17,6 +17,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def _listens(port: int) -> None:
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    raise RuntimeError(f"mosquitto does not listen on {port}")
+
+
 @dataclass
 class Broker:
     folder: Path
@@ -29,16 +42,11 @@ class Broker:
         self.process = await asyncio.create_subprocess_exec(
             MOSQUITTO, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
         )
-        for _ in range(200):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                await writer.wait_closed()
-                return
-        raise RuntimeError("mosquitto does not listen")
+        for port in self.ports():
+            await _listens(port)
+
+    def ports(self) -> list[int]:
+        return [self.port]
 
     def configuration(self) -> str:
         return f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"

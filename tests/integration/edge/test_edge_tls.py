@@ -55,6 +55,9 @@ class SecureBroker(Broker):
         self.open_port = self.open_port or free_port()
         await super().start()
 
+    def ports(self) -> list[int]:
+        return [self.port, self.open_port]
+
     def configuration(self) -> str:
         return (
             "user root\nper_listener_settings true\n"
