@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from edge_servers import Broker, free_port
+from edge_servers import Broker
 from modbus_script import ModbusScript
+
+from simulators.stack import free_port
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from collector_script import collector_at
-from edge_servers import Broker, free_port
+from edge_servers import Broker
 from modbus_script import ModbusScript, floats, refusing, silent
 
 from metering.round import Quality, Round, unpack
+from simulators.stack import free_port
 
 METER = floats({0x0000: 230.5, 0x0034: 1234.0, 0x0048: 5678.9})
 

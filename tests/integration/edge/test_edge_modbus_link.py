@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from edge_servers import free_port
 from modbus_script import ModbusScript, counting, garbage, hang_up, other_unit, refusing, short, silent
 
 from edge_agent.drivers.driver import ReadFailure, Reason
@@ -14,6 +13,7 @@ from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.mbap_link import MbapLink
 from edge_agent.drivers.modbus.read_plan import Span
 from edge_agent.drivers.modbus.rtu_link import RtuLink
+from simulators.stack import free_port
 
 
 def link_to(port: int, host: str = "127.0.0.1", timeout: str = "100ms") -> MbapLink | RtuLink:

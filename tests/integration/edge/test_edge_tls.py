@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from collector_script import TOPICS, collector_at
-from edge_servers import Broker, free_port
+from edge_servers import Broker
 from structlog.testing import capture_logs
 
 from edge_agent.publishing.publisher import Publisher, PublishSettings
@@ -24,6 +24,7 @@ from metering.errors import LinkLost, StopAndFix
 from metering.mqtt_link import MqttLink, Will
 from metering.round import Column, Origin, Round, pack
 from metering.settings import MqttSettings
+from simulators.stack import free_port
 from tests.support.certificates import authority, certificate
 
 NOW = 1_772_400_000_000

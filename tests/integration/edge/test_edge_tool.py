@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edge_servers import free_port
 from modbus_script import Ask, ModbusScript, floats, refusing, silent
 
 from edge_agent.config import load
 from edge_agent.desk import Desk, door_beside
 from edge_agent.spool.spool import Spool
 from metering.round import Column, Origin, Quality, Round, pack
+from simulators.stack import free_port
 
 SDM630 = {0x0000: 230.5, 0x0002: 231.0, 0x0004: 229.5, 0x003E: 0.95, 0x0046: 50.0, 0x0048: 1234.5}
 SDM630 |= {0x0006: 10.0, 0x0008: 10.0, 0x000A: 10.0, 0x000C: 2190.0, 0x000E: 2195.0, 0x0010: 2180.0, 0x0034: 6565.0}
