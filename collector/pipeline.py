@@ -39,9 +39,9 @@ from collector.past_states import PastStates
 from collector.retrying import Retrying, Stopping
 from collector.signals import Counters
 from collector.store.table import LOAD_BLOCK
-from metering.codec import epoch_text
 from metering.control import Ack
 from metering.log import log
+from metering.message import epoch_text
 from metering.meter_event import MeterEvents
 
 _MESSAGES_PER_COMMIT: Final = 2000

@@ -31,10 +31,10 @@ from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from edge_agent.synchronisation import kernel_synchronised, simulated_synchronised
 from metering.clock import Clock, SystemClock
-from metering.codec import epoch_text
 from metering.control import EdgeStatus, encode_control
 from metering.ending import end
 from metering.log import log
+from metering.message import epoch_text
 from metering.mqtt_link import MqttLink, Will
 from metering.quantity import QUANTITIES
 from metering.topics import Topics

@@ -20,8 +20,8 @@ from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.schedule import Schedule
 from edge_agent.polling.workload import Load, asks_of, loads_of
 from metering.clock import Clock
-from metering.codec import encode_body
 from metering.control import ReadCommand, ReadReply
+from metering.packed_body import encode_body
 from metering.round import Quality
 
 _TRIES = 2

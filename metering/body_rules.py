@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from metering.errors import DecodeError
+from metering.message import Content
 from metering.meter_event import MeterEvent, MeterEvents
 from metering.quantity import QUANTITIES
 from metering.round import LARGEST, NULL, Gap, Origin, Round, unpack
@@ -25,6 +26,20 @@ LATEST_MS: Final = 10**13 - 1  # 2286-11-20
 _PERIOD_LIMIT_MS: Final = 86_400_000
 _GAP_REASONS: Final = ("evicted", "corrupt")
 _WRONG_TIME: Final = "a time before 2001 or after 2286"
+
+
+def check(content: Content, oldest: int) -> None:
+    """Every rule for what a message holds; ``oldest`` is the first number that its gateway still held.
+
+    Raises:
+        DecodeError: a rule is broken; the text says which.
+    """
+    if isinstance(content, Gap):
+        check_gap(content, oldest)
+    elif isinstance(content, MeterEvents):
+        check_meter_events(content)
+    else:
+        check_round(content)
 
 
 def check_gap(gap: Gap, oldest: int) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.meter_event import MeterEvents
 from metering.round import FAILED, Gap, Round, unpack
 

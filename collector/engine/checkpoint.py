@@ -22,7 +22,7 @@ from collector.engine.chain_table import CHAIN_SCHEMA, append
 from collector.engine.state_file import has_table, looking_into
 from collector.errors import CannotStart, StoreBusy
 from collector.ingest.sequence import Mark
-from metering.codec import epoch_text
+from metering.message import epoch_text
 
 QUARANTINE_CAP: Final = 100_000
 

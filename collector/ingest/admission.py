@@ -15,9 +15,10 @@ from collector.engine.checkpoint import Refused
 from collector.ingest.intake import Arrival
 from collector.ingest.sequence import Sequence, Verdict
 from collector.signals import Counters
-from metering.codec import Content, Envelope, decode_body, read_envelope
+from metering.codec import decode_body, read_envelope
 from metering.errors import DecodeError
 from metering.log import log
+from metering.message import Content, Envelope
 from metering.meter_event import MeterEvents
 from metering.round import Gap, Round
 

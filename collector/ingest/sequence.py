@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from metering.codec import Envelope
+from metering.message import Envelope
 from metering.round import Gap
 
 

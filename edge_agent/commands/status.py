@@ -19,7 +19,7 @@ from edge_agent.errors import NoSpool
 from edge_agent.spool.look import rounds_since
 from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
-from metering.codec import epoch_text
+from metering.message import epoch_text
 from metering.round import Origin
 from metering.settings import language
 

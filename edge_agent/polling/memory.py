@@ -11,8 +11,9 @@ from typing import Final
 from edge_agent.polling.clock_watch import CLOCK_OFFSET
 from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.spool.spool import Spool
-from metering.codec import Envelope, decode_body, encode_packed
+from metering.codec import decode_body, encode_packed
 from metering.errors import DecodeError
+from metering.message import Envelope
 from metering.round import FAILED, Origin, Round, unpack
 
 _ROUNDS: Final = 64  # the newest; enough for the slowest of twenty rate groups

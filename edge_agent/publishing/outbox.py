@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from metering.codec import epoch_text
 from metering.control import Ack
+from metering.message import epoch_text
 
 LONGEST_WAIT_S: Final = 300.0
 RESEND_PAUSE_S: Final = 1.0

@@ -20,12 +20,14 @@ from edge_agent.errors import DiskFull
 from edge_agent.publishing.outbox import Outbox
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool, SpooledItem
-from metering.codec import Envelope, decode_body, encode_packed, encode_plain
+from metering.codec import decode_body, encode_packed
 from metering.control import Ack, CollectorStatus, EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
 from metering.ending import end, give_way
 from metering.errors import AccessRefused, DecodeError, LinkLost
 from metering.log import log
+from metering.message import Envelope
 from metering.mqtt_link import MqttConnection, MqttLink
+from metering.plain_message import encode_plain
 from metering.settings import Duration, Settings
 from metering.topics import Topics
 

@@ -10,8 +10,9 @@ from typing import Any
 from zlib import crc32
 
 from edge_agent.errors import NoSpool
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
 from metering.errors import DecodeError
+from metering.message import Envelope
 from metering.round import Round
 
 

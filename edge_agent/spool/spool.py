@@ -40,9 +40,9 @@ from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
 from edge_agent.spool.salvage import salvage, salvage_marks
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
-from metering.codec import encode_body
 from metering.log import log
 from metering.meter_event import MeterEvents
+from metering.packed_body import encode_body
 from metering.round import Gap, Round
 from metering.settings import Duration, Settings
 
@@ -88,7 +88,7 @@ class SpooledItem:
     seq: int
     rows: int
     polled_at: int
-    body: bytes  # what metering.codec.encode_packed takes
+    body: bytes  # what ``metering.codec.encode_packed`` takes
 
 
 class Spool:

@@ -29,7 +29,8 @@ from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.modbus.profile import Profile
 from edge_agent.drivers.registry import ProfileShelf
 from metering.clock import SystemClock
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.round import Round
 from simulators.park import Park, expand
 from simulators.park_settings import ParkSettings

@@ -17,7 +17,9 @@ import numpy.typing as npt
 from collector.engine.fleet import Fleet
 from collector.registry.records import RegistrySettings
 from collector.registry.registry import Registry
-from metering.codec import Envelope, encode_body, encode_packed
+from metering.codec import encode_packed
+from metering.message import Envelope
+from metering.packed_body import encode_body
 from metering.quantity import QUANTITIES
 from metering.round import Column, Origin, Round, pack, unpack
 from simulators.park import Park, expand

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from metering.codec import Envelope, Message, encode_body, encode_packed, encode_plain
+from metering.codec import encode_packed
+from metering.message import Envelope, Message
 from metering.meter_event import MeterEvent, MeterEvents
+from metering.packed_body import encode_body
+from metering.plain_message import encode_plain
 from metering.quantity import QUANTITIES
 from metering.round import Gap, Origin, Quality
 from tests.support.rounds import MINUTE, T0, make_round

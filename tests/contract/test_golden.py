@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from metering.codec import decode, encode_body, encode_packed, encode_plain
+from metering.codec import decode, encode_packed
 from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
 from metering.meter_event import MeterEvent, MeterEvents
+from metering.packed_body import encode_body
+from metering.plain_message import encode_plain
 from metering.quantity import QUANTITIES
 from metering.round import Gap, Quality
 from metering.topics import Topics, UpTopic

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 import zstandard
 
-from metering.codec import MAX_BODY_BYTES, MAX_MESSAGE_BYTES, Envelope, encode_body, encode_packed
+from metering.codec import MAX_MESSAGE_BYTES, encode_packed
+from metering.message import Envelope
+from metering.packed_body import MAX_BODY_BYTES, encode_body
 from metering.round import Gap
 from tests.support.central import central, times
 from tests.support.gateway import METERS, ScriptedGateway, a_round, gateway_at

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_agent.spool.spool import Spool
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from tests.support import spool_writer
 from tests.support.loop_disk import LoopDisk, loop_disk
 from tests.support.spool_writer import GATEWAY, numbered_round

@@ -28,7 +28,8 @@ from collector.store.table import (
     SUSPICION,
     Table,
 )
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.round import Gap, Round, unpack
 from tests.support.servers import Influxd
 

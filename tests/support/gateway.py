@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
-from metering.codec import Envelope, encode_body, encode_packed, epoch_text
+from metering.codec import encode_packed
 from metering.control import Ack, CollectorStatus, decode_control
 from metering.ending import end
+from metering.message import Envelope, epoch_text
+from metering.packed_body import encode_body
 from metering.round import Gap, Round
 from metering.topics import Topics
 from tests.support.rounds import MINUTE, T0, make_round

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from metering.codec import Content, Envelope, encode_body, encode_packed
+from metering.codec import encode_packed
+from metering.message import Content, Envelope
+from metering.packed_body import encode_body
 from metering.round import Column, Origin, Round, pack
 
 T0 = 1_781_712_000_000  # 2026-06-18T00:00+08:00

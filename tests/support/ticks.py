@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.round import FAILED, Round, unpack
 
 

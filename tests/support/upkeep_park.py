@@ -13,7 +13,8 @@ from edge_agent import config
 from edge_agent.app import Gateway
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.meter_event import MeterEvents
 from metering.round import FAILED, Origin, Round, unpack
 

@@ -20,8 +20,10 @@ from collector.engine.checkpoint import Checkpoint, Progress, Refused
 from collector.ingest.intake import Arrival
 from collector.quarantine import replay
 from collector.store.store import EnergyDayRow
-from metering.codec import Envelope, encode_body, encode_packed
+from metering.codec import encode_packed
+from metering.message import Envelope
 from metering.meter_event import MeterEvent, MeterEvents
+from metering.packed_body import encode_body
 from metering.round import Origin, Quality, Round
 from tests.support.engines import registry
 from tests.support.pipelines import PipelineRoom

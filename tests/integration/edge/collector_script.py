@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
-from metering.codec import Message, decode, epoch_text
+from metering.codec import decode
 from metering.control import Ack, CollectorStatus, EdgeStatus, decode_control, encode_control
 from metering.ending import end
+from metering.message import Message, epoch_text
 from metering.topics import Topics
 
 TOPICS = Topics()

@@ -25,8 +25,9 @@ from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock, SystemClock
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
 from metering.ending import end
+from metering.message import Envelope
 from metering.round import FAILED, Quality, Round, unpack
 
 POWER = frozenset({"active_power"})

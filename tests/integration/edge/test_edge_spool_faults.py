@@ -15,7 +15,9 @@ from spool_writer import NOW, a_round
 from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool.spool import Spool
 from edge_agent.spool.state import PAGE_BYTES, read_state
-from metering.codec import Envelope, decode, encode_body, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
+from metering.packed_body import encode_body
 from metering.round import Column, Gap, Origin, Round, pack
 
 WRITER = Path(__file__).with_name("spool_writer.py")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collector.ingest.sequence import Sequence, Verdict
-from metering.codec import Envelope
+from metering.message import Envelope
 from metering.round import Gap
 
 GATEWAY = "gw-1"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from edge_agent.publishing.outbox import Outbox
-from metering.codec import epoch_text
 from metering.control import Ack
+from metering.message import epoch_text
 
 EPOCH = 0xA1B2
 

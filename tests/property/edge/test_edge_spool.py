@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_agent.spool.spool import Spool, SpooledItem
-from metering.codec import Envelope, decode, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
 from metering.round import Column, Gap, Origin, Round, pack
 
 NOW = 1_772_400_000_000

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from metering.codec import Envelope, decode, encode_body, encode_packed
+from metering.codec import decode, encode_packed
+from metering.message import Envelope
+from metering.packed_body import encode_body
 from metering.round import Round
 from tests.support.rounds import MINUTE, T0, make_round, plausible
 

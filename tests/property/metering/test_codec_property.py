@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from metering import codec
 from metering.body_rules import EARLIEST_MS, LATEST_MS, MAX_MISSED, MAX_ROWS
-from metering.codec import Envelope, Message, decode, encode_body, encode_packed, encode_plain, read_envelope
+from metering.codec import decode, encode_packed, read_envelope
 from metering.errors import DecodeError
+from metering.message import Envelope, Message
 from metering.meter_event import MeterEvent, MeterEvents
+from metering.packed_body import encode_body
+from metering.plain_message import encode_plain
 from metering.quantity import QUANTITIES
 from metering.round import LARGEST, NULL, Column, Gap, Origin, Quality, Round, pack, unpack
 

@@ -17,8 +17,9 @@ from collector.retrying import Stopping
 from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Rejected
 from collector.store.table import Table
-from metering.codec import Envelope, encode_packed
+from metering.codec import encode_packed
 from metering.control import Ack
+from metering.message import Envelope
 from tests.support.engines import registry
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import MINUTE, T0, make_round, message

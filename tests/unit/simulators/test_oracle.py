@@ -3,7 +3,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from metering.codec import encode_body
+from metering.packed_body import encode_body
 from metering.round import Column, Gap, Origin, Quality, Round, pack
 from simulators.oracle import judge, produced_in, stored_in_sqlite
 
