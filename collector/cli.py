@@ -29,12 +29,13 @@ from collector.events.event import iso
 from collector.feeds_cli import cli as feeds_cli
 from collector.memory import keep_freed_memory
 from collector.store.store import Forecasts
+from metering.config_file import ConfigError
 from metering.control import encode_control
 from metering.errors import StopAndFix, WattlineError
+from metering.language import Language, language
 from metering.log import set_up_log
 from metering.quantity import QUANTITIES
 from metering.round import Quality
-from metering.settings import ConfigError, Language, language
 
 _CONFIG = typer.Option("--config", "-c", help="The collector's YAML file.")
 _JSON = typer.Option("--json", help="One JSON document instead of a table.")

@@ -38,8 +38,12 @@ from collector.store.sqlite_queries import SqliteQueries
 from collector.store.sqlite_store import SqliteStore
 from collector.store.store import Queries, Store
 from collector.tariff.periods import Tariff, load_tariff
+from metering.config_file import Loaded, load_file
 from metering.errors import StopAndFix
-from metering.settings import Identifier, Language, Loaded, MqttSettings, Problem, Settings, load_file
+from metering.language import Language
+from metering.marked_yaml import Problem
+from metering.mqtt_settings import MqttSettings
+from metering.settings import Identifier, Settings
 
 PACKAGE: Final = Path(__file__).parent
 

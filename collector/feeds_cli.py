@@ -26,8 +26,8 @@ from collector.feeds.worklist import FAR_MS
 from collector.registry.records import RegistrySettings
 from collector.tariff.periods import Tariff
 from metering.errors import StopAndFix
+from metering.language import language
 from metering.log import set_up_log
-from metering.settings import language
 from metering.settings_schema import with_tables
 from metering.settings_schema import write_schemas as write_file_schemas
 

@@ -14,7 +14,7 @@ from typing import Final
 from metering.control import ReadCommand, ReadReply, decode_control, encode_control
 from metering.errors import DecodeError, LinkLost
 from metering.mqtt_link import MqttConnection, MqttLink
-from metering.settings import MqttSettings
+from metering.mqtt_settings import MqttSettings
 from metering.topics import Topics
 
 _AGAIN_S: Final = 3.0

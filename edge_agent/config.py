@@ -43,9 +43,13 @@ from edge_agent.publishing.publisher import PublishSettings
 from edge_agent.spool.spool import SpoolSettings
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
+from metering.config_file import ConfigError, Loaded
+from metering.config_file import load_file as load_yaml
+from metering.language import Language
+from metering.marked_yaml import Place, Problem
+from metering.mqtt_settings import MqttSettings
 from metering.quantity import QUANTITIES
-from metering.settings import ConfigError, Identifier, Language, Loaded, MqttSettings, Place, Problem, Settings
-from metering.settings import load_file as load_yaml
+from metering.settings import Identifier, Settings
 
 _PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings, Dlt645SerialSettings)
 _SECRETS: Final = ("encryption_key_file", "authentication_key_file", "password_file")

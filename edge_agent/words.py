@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from metering.settings import Language
+from metering.language import Language
 
 Words = Mapping[str, str]
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import yaml
 
-from metering.settings_words import WORDS, Language
+from metering.language import Language
+from metering.settings_words import WORDS
 from metering.yaml_slips import Mended, Slip
 
 Place = tuple[str | int, ...]

@@ -19,7 +19,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from metering.ending import give_way, heeding
 from metering.errors import AccessRefused, LinkLost, StopAndFix
-from metering.settings import MqttSettings, read_secret
+from metering.mqtt_settings import MqttSettings
+from metering.secret_file import read_secret
 
 _IN_FLIGHT: Final = 100
 _NOT_WELCOME: Final = {4, 5, 134, 135, 138}  # 3.1.1: bad password, not authorised; 5: the same, banned

@@ -10,8 +10,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from metering.language import Language
 from metering.marked_yaml import MarkedTree, Place, Problem
-from metering.settings_words import MESSAGES, WORDS, Language
+from metering.settings_words import MESSAGES, WORDS
 
 _SHOWN: Final = 60
 _NEEDS_QUOTES: Final = ("identifier", "string_type")

@@ -17,8 +17,9 @@ import yaml
 from pydantic import BaseModel
 
 from metering.clock import Clock, SimulatedClock, SystemClock
+from metering.config_file import load_file
 from metering.errors import BackOff, StopAndFix
-from metering.settings import Language, language, load_file
+from metering.language import Language, language
 from metering.settings_schema import with_tables, write_schemas
 from simulators.companions import Services, write_companions, write_keys
 from simulators.consumers.cli import app as consumers

@@ -23,8 +23,8 @@ from metering.codec import decode
 from metering.control import Ack, CollectorStatus, decode_control
 from metering.ending import end
 from metering.errors import DecodeError, StopAndFix
+from metering.language import Language
 from metering.round import Round
-from metering.settings import Language
 from metering.topics import Topics
 from simulators.companions import Services
 from simulators.listener import listening

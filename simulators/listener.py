@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from metering.mqtt_link import MqttLink
-from metering.settings import MqttSettings
+from metering.mqtt_settings import MqttSettings
 from simulators.companions import Services
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
+from metering.language import Language
 from metering.round import Round
-from metering.settings import Language
 from simulators.load_curves import Trade
 from simulators.park_settings import Protocol
 from simulators.scenarios import ALLOWED

@@ -9,7 +9,9 @@ from typing import Annotated, Final, Literal, cast
 
 from pydantic import AwareDatetime, Field
 
-from metering.settings import Duration, Identifier, Loaded, Problem, Settings, TimeZone
+from metering.config_file import Loaded
+from metering.marked_yaml import Problem
+from metering.settings import Duration, Identifier, Settings, TimeZone
 from simulators.faults import FaultName
 from simulators.lies import LieName
 from simulators.load_curves import TRADES, MonthDay, Trade

@@ -20,7 +20,7 @@ from collector.events.message import KwhRange, Words
 from collector.feeds.case import Audience, Case, Condition
 from collector.feeds.counsel import kind_name
 from collector.feeds.sheet_words import HEADINGS, STATUS, limit, quantity, ruled_out
-from metering.settings import Language
+from metering.language import Language
 
 WIDTH: Final = 100
 _SHOWN: Final = 2

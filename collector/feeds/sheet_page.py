@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from collector.feeds.sheet import Sheet, local
 from collector.feeds.sheet_words import HEADINGS
-from metering.settings import Language
+from metering.language import Language
 
 WIDTH: Final = 720
 HEIGHT: Final = 150

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from metering.language import Language
 from metering.quantity import QUANTITIES
-from metering.settings import Language
 
 HEADINGS: Final[Mapping[Language, Mapping[str, str]]] = {
     "en": {

@@ -22,7 +22,7 @@ from collector.feeds.sheet_page import Load, as_html
 from collector.feeds.verdicts import Verdicts
 from collector.registry.registry import Registry
 from collector.store.store import Queries
-from metering.settings import Language
+from metering.language import Language
 from metering.topics import Topics
 
 FAR_MS: Final = 9_000_000_000_000

@@ -18,7 +18,7 @@ from metering.ending import give_way
 from metering.errors import AccessRefused, LinkLost
 from metering.log import log
 from metering.mqtt_link import MqttConnection, MqttLink, Will
-from metering.settings import MqttSettings
+from metering.mqtt_settings import MqttSettings
 from metering.topics import Topics
 
 _FIRST_DELAY_S: Final = 0.2

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from collector.registry.records import Approval
 from collector.registry.registry import Registry, milliseconds
 from metering.errors import DecodeError
-from metering.settings import dotted
+from metering.marked_yaml import dotted
 
 ApprovalState = Literal["requested", "refused", "approved", "active", "over", "ended", "unused"]
 

@@ -15,7 +15,9 @@ from typing import TypeVar
 
 from collector.registry.records import Approval, Change, Closure, Feeder, RegistrySettings, Site, WorkOrder
 from collector.tariff.periods import mistakes
-from metering.settings import Language, Loaded, Problem, load_file
+from metering.config_file import Loaded, load_file
+from metering.language import Language
+from metering.marked_yaml import Problem
 
 About = TypeVar("About", Approval, Change, Closure, WorkOrder)
 

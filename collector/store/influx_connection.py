@@ -16,7 +16,8 @@ from typing import Literal
 from pydantic import Field, HttpUrl
 
 from collector.errors import StoreBusy
-from metering.settings import Duration, Settings, read_secret
+from metering.secret_file import read_secret
+from metering.settings import Duration, Settings
 
 Api = Literal["v1", "v2", "v3"]
 

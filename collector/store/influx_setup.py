@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from collector.errors import StoreBusy, StoreRefuses
 from collector.store.influx_connection import InfluxSettings
-from metering.settings import read_secret
+from metering.secret_file import read_secret
 
 _MISCONFIGURED = (401, 403, 404)
 

@@ -21,7 +21,10 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from metering.settings import Identifier, Language, Place, Settings, load_file
+from metering.config_file import load_file
+from metering.language import Language
+from metering.marked_yaml import Place
+from metering.settings import Identifier, Settings
 
 MINUTES_PER_BLOCK: Final = 15
 BLOCKS_PER_DAY: Final = 96

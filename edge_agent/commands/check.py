@@ -17,7 +17,7 @@ from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import Reading
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
-from metering.settings import Language, language
+from metering.language import Language, language
 
 
 def check(

@@ -15,8 +15,8 @@ from edge_agent.polling.clock_watch import CLOCK_OFFSET
 from edge_agent.recall import Recall
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
+from metering.language import language
 from metering.log import set_up_log
-from metering.settings import language
 
 
 def clock(

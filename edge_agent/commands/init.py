@@ -26,7 +26,9 @@ from edge_agent.commissioning.words import tool_words
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
 from edge_agent.drivers.registry import BusSettings, ProfileShelf, kind_of, shipped_profiles
 from edge_agent.words import Words
-from metering.settings import ConfigError, Language, Problem, language
+from metering.config_file import ConfigError
+from metering.language import Language, language
+from metering.marked_yaml import Problem
 
 _USUAL_PROFILE: Final = "iec_generic"  # of a DLMS meter: it says itself how its numbers are to be read
 _SECURITY: Final[dict[Wants, Security]] = {"nothing": "none", "password": "low"}  # of everything else: gmac

@@ -16,8 +16,8 @@ from edge_agent.drivers.memory import IntervalRow, Intervals
 from edge_agent.recall import Recall
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
+from metering.language import language
 from metering.quantity import QUANTITIES
-from metering.settings import language
 
 _MS_PER_MINUTE = 60_000
 

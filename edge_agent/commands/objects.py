@@ -19,7 +19,7 @@ from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.registry import DlmsMeterSettings, ProfileShelf
 from edge_agent.words import words
-from metering.settings import Language
+from metering.language import Language
 
 if TYPE_CHECKING:
     from edge_agent.commissioning.object_list import Listed

@@ -10,7 +10,7 @@ from edge_agent.commands.options import FAILED_LIVE, Json, Lang, print_json
 from edge_agent.commissioning.ports import Port, own_addresses, serial_ports
 from edge_agent.commissioning.words import tool_words
 from edge_agent.words import Words
-from metering.settings import language
+from metering.language import language
 
 
 def ports(json_wanted: Json = False, lang: Lang = None) -> None:

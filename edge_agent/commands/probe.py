@@ -12,7 +12,7 @@ from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, ConfigFile, J
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.words import words
 from metering.clock import SystemClock
-from metering.settings import language
+from metering.language import language
 
 
 def probe(meter: str, config_file: ConfigFile, json_wanted: Json = False, lang: Lang = None) -> None:

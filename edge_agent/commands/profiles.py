@@ -12,8 +12,8 @@ from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
 from edge_agent.drivers.registry import AnyProfile, ProfileShelf
 from edge_agent.words import Words, words
+from metering.language import Language, language
 from metering.quantity import QUANTITIES
-from metering.settings import Language, language
 
 
 def profiles(

@@ -10,8 +10,8 @@ import typer
 from edge_agent import app, config
 from edge_agent.commands.options import ConfigFile, Lang
 from metering.clock import Clock, clock_from
+from metering.language import language
 from metering.log import set_up_log
-from metering.settings import language
 
 
 def run(

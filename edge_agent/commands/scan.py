@@ -29,7 +29,7 @@ from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.registry import BusSettings, ProfileShelf
 from edge_agent.words import words
 from metering.clock import SystemClock
-from metering.settings import Language, language
+from metering.language import Language, language
 
 LINE_HELP: Final = "/dev/ttyUSB0, HOST[:PORT], rtu://HOST:PORT, dlt645://…, dlms://HOST, hdlc://…"
 UNITS_HELP: Final = "1-247 or 1,2,5-9; DL/T 645: 12 digits each; DLMS: 1,16,1/17 (server/physical)"

@@ -19,9 +19,9 @@ from edge_agent.errors import NoSpool
 from edge_agent.spool.look import rounds_since
 from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
+from metering.language import language
 from metering.message import epoch_text
 from metering.round import Origin
-from metering.settings import language
 
 _LOOK_BACK_MS: Final = 3_600_000
 

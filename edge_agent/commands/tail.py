@@ -18,9 +18,9 @@ from edge_agent.commissioning.words import tool_words
 from edge_agent.errors import NoSpool
 from edge_agent.spool.look import last_seq, rounds_after
 from edge_agent.words import Words, words
+from metering.language import language
 from metering.quantity import QUANTITIES
 from metering.round import Quality, Round, unpack
-from metering.settings import language
 
 _LOOK_EVERY_S: Final = 0.5
 _ROUNDS_BACK: Final = 3

@@ -11,7 +11,7 @@ from edge_agent.commissioning.found import ServerPlace
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.registry import BusSettings
-from metering.settings import Language
+from metering.language import Language
 from metering.topics import IDENTIFIER
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")

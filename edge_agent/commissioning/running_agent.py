@@ -9,7 +9,7 @@ from edge_agent import config
 from edge_agent.commissioning.line_address import place_of
 from edge_agent.desk import door_beside, is_open
 from edge_agent.drivers.registry import BusSettings
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 
 
 def bus_in_use(config_file: Path, line: BusSettings) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge_agent.words import Words
-from metering.settings import Language
+from metering.language import Language
 
 
 def tool_words(lang: Language) -> Words:

@@ -30,7 +30,7 @@ from edge_agent.drivers.modbus.links import make_link
 from edge_agent.drivers.modbus.modbus_driver import ModbusDriver, ModbusMeter
 from edge_agent.drivers.modbus.profile import Profile, load_profile
 from metering.clock import Clock
-from metering.settings import Language
+from metering.language import Language
 
 BusSettings = Annotated[
     ModbusBusSettings | DlmsBusSettings | DlmsPushSettings | Dlt645BusSettings, Field(discriminator="type")

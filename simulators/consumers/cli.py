@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from metering.config_file import load_file
 from metering.errors import StopAndFix
-from metering.settings import language, load_file
+from metering.language import language
 from simulators.consumers.feed import Feed
 from simulators.consumers.inspection_list import send_verdict, sheet, work_list
 from simulators.consumers.package_recommender import recommend

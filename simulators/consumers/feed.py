@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from metering.errors import StopAndFix
-from metering.settings import read_secret
+from metering.secret_file import read_secret
 
 TIMEOUT_S: Final = 30.0
 _PAGE: Final = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, Final
 
-from metering.settings import Language
+from metering.language import Language
 from simulators.consumers.feed import Feed
 
 _HEADS: Final[dict[Language, str]] = {

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from metering.errors import StopAndFix
-from metering.settings import Language
+from metering.language import Language
 from simulators.consumers.feed import Feed
 from simulators.consumers.packages import Comparison, Packages, compare
 

@@ -15,7 +15,7 @@ from collector.feeds.case import Audience, Case
 from collector.feeds.inspection import cases_of
 from collector.feeds.sheet import WIDTH, as_text, columns, sheet
 from collector.feeds.sheet_page import Load, as_html
-from metering.settings import Language
+from metering.language import Language
 from tests.support.findings import START, event
 from tests.support.rounds import T0
 

@@ -15,7 +15,7 @@ from referencing import Resource
 
 from collector.feeds.inspection import cases_of
 from collector.feeds.schema import MODELS, asyncapi, documents, schema_of
-from metering.settings import load_file
+from metering.config_file import load_file
 from tests.cases.checks.test_check_cases import CASES, Case, events_of
 from tests.support.schema_change import losses
 

@@ -12,7 +12,8 @@ from collector.feeds.http.page import MOST, Key, Page, answer, answer_text, deco
 from collector.feeds.http.problem import Problem, Refusal
 from collector.feeds.http.sources import Sources
 from collector.feeds.inspection import urgency
-from metering.settings import Identifier, Language, Settings
+from metering.language import Language
+from metering.settings import Identifier, Settings
 
 
 class Chosen(Settings):

@@ -16,7 +16,8 @@ from typing import Final, Literal, get_args
 from pydantic import Field
 
 from metering.errors import StopAndFix
-from metering.settings import Settings, read_secrets
+from metering.secret_file import read_secrets
+from metering.settings import Settings
 
 Scope = Literal["pricing", "inspection", "all"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from metering.errors import StopAndFix
-from metering.settings import read_secret
+from metering.secret_file import read_secret
 
 KEY_LENGTH: Final = 16
 _CREDENTIAL: Final = "credential:"

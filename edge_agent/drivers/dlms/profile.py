@@ -19,9 +19,12 @@ from edge_agent.drivers.dlms.scaling import Bounds
 from edge_agent.drivers.dlms.xdlms import Attribute
 from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.words import words
+from metering.config_file import Loaded, load_file
+from metering.language import Language
+from metering.marked_yaml import Problem
 from metering.obis import ObisCode
 from metering.quantity import QUANTITIES, Kind
-from metering.settings import Language, Loaded, Problem, Settings, load_file
+from metering.settings import Settings
 
 CLOCK_OFFSET: Final = "clock_offset"
 

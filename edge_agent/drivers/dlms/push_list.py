@@ -28,8 +28,10 @@ from edge_agent.drivers.dlms.scaling import Bounds, Scaler, scaled, scaler_of
 from edge_agent.drivers.dlms.xdlms import Notification
 from edge_agent.drivers.transformers import transformer_ratio
 from edge_agent.words import Words
+from metering.config_file import Loaded
+from metering.marked_yaml import Problem
 from metering.quantity import QUANTITIES
-from metering.settings import Loaded, Problem, Settings
+from metering.settings import Settings
 
 Holds = Literal["value", "scaler", "time", "identity", "other"]
 Unit = Literal["W", "VA", "var", "Wh", "VAh", "varh", "A", "V", "Hz", "s", "none"]

@@ -16,7 +16,9 @@ from pydantic import Field
 from edge_agent.drivers.dlt645.profile_mistakes import mistakes
 from edge_agent.drivers.meter_model import MeterModel
 from edge_agent.words import words
-from metering.settings import Language, Settings, TimeZone, load_file
+from metering.config_file import load_file
+from metering.language import Language
+from metering.settings import Settings, TimeZone
 
 CLOCK_OFFSET: Final = "clock_offset"
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from edge_agent.drivers.dlt645.data import Series, series_of, series_of_block, values_in_block
 from edge_agent.words import Words
+from metering.config_file import Loaded
+from metering.marked_yaml import Place, Problem
 from metering.quantity import QUANTITIES, Kind
-from metering.settings import Loaded, Place, Problem
 
 if TYPE_CHECKING:
     from edge_agent.drivers.dlt645.profile import Dlt645Profile, ProfileValue

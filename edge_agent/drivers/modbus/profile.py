@@ -19,7 +19,9 @@ from edge_agent.drivers.modbus.profile_mistakes import mistakes
 from edge_agent.drivers.modbus.read_plan import Limits, Span
 from edge_agent.drivers.modbus.registers import WIDTH, Conversion, ExponentType, Order, RegisterType
 from edge_agent.words import words
-from metering.settings import Language, Settings, load_file
+from metering.config_file import load_file
+from metering.language import Language
+from metering.settings import Settings
 
 Function = Literal[3, 4]
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]

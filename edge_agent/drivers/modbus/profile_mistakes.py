@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.drivers.modbus.read_plan import Span
 from edge_agent.words import Words
+from metering.config_file import Loaded
+from metering.marked_yaml import Place, Problem
 from metering.quantity import QUANTITIES, Kind
-from metering.settings import Loaded, Place, Problem
 
 if TYPE_CHECKING:
     from edge_agent.drivers.modbus.profile import IdentityRegister, Profile, ProfileRegister

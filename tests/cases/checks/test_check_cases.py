@@ -23,9 +23,10 @@ from collector.checks.meter_log import of_the_log
 from collector.config import ChecksSettings, all_checks
 from collector.engine.frame import Frame, blocks_of
 from collector.events.event import Event
+from metering.config_file import load_file
 from metering.meter_event import MeterEvent
 from metering.round import Quality, Round
-from metering.settings import Duration, Settings, load_file
+from metering.settings import Duration, Settings
 from tests.support.engines import engine, registry
 from tests.support.rounds import make_round
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from metering.mqtt_link import MqttLink
-from metering.settings import MqttSettings
+from metering.mqtt_settings import MqttSettings
 from metering.topics import Topics
 from tests.support.central import Central, central
 from tests.support.waiting import until

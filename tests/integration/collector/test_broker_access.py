@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from metering.mqtt_link import MqttConnection, MqttLink
-from metering.settings import MqttSettings
+from metering.mqtt_settings import MqttSettings
 from metering.topics import Topics
 from tests.support.servers import Mosquitto, program
 

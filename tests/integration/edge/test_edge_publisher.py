@@ -17,8 +17,8 @@ from edge_agent.spool.spool import Spool
 from metering.control import EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
 from metering.ending import end
 from metering.mqtt_link import MqttLink, Will
+from metering.mqtt_settings import MqttSettings
 from metering.round import Column, Gap, Origin, Round, pack
-from metering.settings import MqttSettings
 
 NOW = 1_772_400_000_000
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.config import load
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 from simulators.dlms.device import Access
 from simulators.paced_line import LineSpeed
 from tests.support.dlms_park import AK, EK, GMAC, LOW, READER, device, serving

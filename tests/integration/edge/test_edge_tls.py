@@ -22,8 +22,8 @@ from metering.control import EdgeStatus, ReadCommand, ReadReply, encode_control
 from metering.ending import end
 from metering.errors import LinkLost, StopAndFix
 from metering.mqtt_link import MqttLink, Will
+from metering.mqtt_settings import MqttSettings
 from metering.round import Column, Origin, Round, pack
-from metering.settings import MqttSettings
 from simulators.stack import free_port
 from tests.support.certificates import authority, certificate
 

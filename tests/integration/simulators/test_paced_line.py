@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from metering.clock import SystemClock
-from metering.settings import ConfigError, load_file
+from metering.config_file import ConfigError, load_file
 from simulators.faults import Fault
 from simulators.framing import RtuFrame
 from simulators.paced_line import LineSpeed

@@ -15,7 +15,8 @@ from collector.registry.registry import _check as check_registry
 from collector.tariff.periods import Tariff, mistakes
 from edge_agent.config import GatewaySettings
 from edge_agent.config import _mistakes as check_gateway
-from metering.settings import ConfigError, Problem, load_text
+from metering.config_file import ConfigError, load_text
+from metering.marked_yaml import Problem
 from metering.yaml_slips import mend
 from simulators.park_settings import ParkSettings, check_park
 

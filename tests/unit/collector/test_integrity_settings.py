@@ -9,7 +9,7 @@ import pytest
 from collector.checks.integrity import ClassSettings, integrity_checks
 from collector.config import ChecksSettings
 from collector.registry.records import Meter
-from metering.settings import ConfigError, load_file
+from metering.config_file import ConfigError, load_file
 
 
 def checks_of(tmp_path: Path, text: str) -> ChecksSettings:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.registry.registry import load_registry
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 
 REGISTRY = """version: 1
 sites:

@@ -16,8 +16,8 @@ from edge_agent.commissioning.verdict import Health, concerns
 from edge_agent.commissioning.words import tool_words
 from edge_agent.config import GatewaySettings
 from edge_agent.spool.state import SpoolState
+from metering.config_file import load_text
 from metering.round import Column, Origin, Quality, Round, pack
-from metering.settings import load_text
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 SAY = tool_words("en")

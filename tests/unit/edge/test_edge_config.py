@@ -10,7 +10,7 @@ from edge_agent import words
 from edge_agent.config import load
 from edge_agent.drivers.driver import Reason
 from edge_agent.drivers.registry import ProfileShelf
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "tests" / "cases" / "edge" / "config"

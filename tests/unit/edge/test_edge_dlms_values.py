@@ -15,7 +15,7 @@ from edge_agent.drivers.dlms.reader import Reader
 from edge_agent.drivers.dlms.scaling import Bounds, Scaled, Scaler, scaled, scaler_of
 from edge_agent.drivers.dlms.values import Question, Taken, read
 from edge_agent.drivers.dlms.xdlms import Attribute
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 
 ROOT = Path(__file__).parents[3]
 PROFILES = sorted((ROOT / "config" / "profiles" / "dlms").glob("*.yaml"))

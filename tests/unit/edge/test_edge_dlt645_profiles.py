@@ -13,8 +13,8 @@ from edge_agent.drivers.dlt645.dlt645_driver import Dlt645Driver, Dlt645Meter
 from edge_agent.drivers.dlt645.profile import load_dlt645_profile
 from edge_agent.drivers.driver import ReadFailure, Reading
 from edge_agent.drivers.registry import shipped_profiles
+from metering.config_file import ConfigError
 from metering.round import Quality
-from metering.settings import ConfigError
 from tests.support.dlt645_answers import BEIJING, AnswerLine, At
 
 CASES = Path(__file__).parents[2] / "cases" / "edge" / "dlt645_profiles"

@@ -11,8 +11,8 @@ import yaml
 from edge_agent.drivers.driver import Reading
 from edge_agent.drivers.modbus.profile import load_profile
 from edge_agent.drivers.registry import ProfileShelf, shipped_profiles
+from metering.config_file import ConfigError
 from metering.quantity import QUANTITIES, Kind
-from metering.settings import ConfigError
 from tests.support.register_links import NETWORK, SERIAL, RegisterLine, driver_on
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.workload import Load
 from edge_agent.survey import bus_budgets
 from metering.clock import SystemClock
-from metering.settings import ConfigError
+from metering.config_file import ConfigError
 
 GATEWAY = """
 gateway: g

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from edge_agent.drivers.dlt645.event_records import RECORD_LISTS, count_of
+from metering.config_file import ConfigError, load_text
 from metering.meter_event import MeterEvent
-from metering.settings import ConfigError, load_text
 from simulators.dlt645_meter import Dlt645Endpoint
 from simulators.event_log import dlms_entries, dlt645_records
 from simulators.park import Park, expand

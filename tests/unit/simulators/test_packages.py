@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metering.settings import ConfigError, load_text
+from metering.config_file import ConfigError, load_text
 from simulators.consumers.packages import Packages, compare, cost
 
 FILE = """

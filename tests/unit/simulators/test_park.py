@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from metering.config_file import ConfigError, load_file, load_text
 from metering.quantity import QUANTITIES as KNOWN_QUANTITIES
-from metering.settings import ConfigError, load_file, load_text
 from simulators.companions import QUANTITIES, Services, write_companions
 from simulators.park import Park, expand
 from simulators.park_settings import ParkSettings, check_park
