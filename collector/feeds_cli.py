@@ -23,6 +23,7 @@ from collector.feeds.case import Audience, Decision, VerdictGiven
 from collector.feeds.feed_message import canonical
 from collector.feeds.schema import write as write_schemas
 from collector.feeds.worklist import FAR_MS
+from collector.options import DEFAULT_CONFIG, AsJson, ConfigPath, Lang
 from collector.registry.records import RegistrySettings
 from collector.tariff.periods import Tariff
 from metering.errors import StopAndFix
@@ -30,11 +31,6 @@ from metering.language import language
 from metering.log import set_up_log
 from metering.settings_schema import with_tables
 from metering.settings_schema import write_schemas as write_file_schemas
-
-DEFAULT_CONFIG: Final = Path("/etc/wattline/collector.yaml")
-ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The collector's YAML file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
-Lang = Annotated[Literal["zh", "en"] | None, typer.Option("--lang", help="By default that of the environment.")]
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "collector": CollectorSettings,
