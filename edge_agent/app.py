@@ -182,6 +182,8 @@ class Gateway:
             tuple(failing),
             self._counters.ticks_skipped,
             self._truth.notes[-_NOTES:],
+            tuple(sorted(self._upkeep.reading_back)),
+            tuple(sorted(self._upkeep.clocks_off)),
         )
 
     async def _log_counters(self) -> None:

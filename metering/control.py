@@ -56,6 +56,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     failing: tuple[str, ...] = ()  # meters without a good reading in the last round
     ticks_skipped: int = 0  # rounds that no one was there for, since the start
     registers: tuple[RegisterNote, ...] = ()  # the newest, at most 20
+    reading_back: tuple[str, ...] = ()  # meters of which something is missing that their load profiles may hold
+    clocks_off: tuple[str, ...] = ()  # meters whose clocks are off by more than the limit
 
 
 class ReadCommand(msgspec.Struct, frozen=True):

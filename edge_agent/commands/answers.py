@@ -38,6 +38,11 @@ def print_answer(answer: survey.Answer, say: Words) -> None:
         typer.echo(f"  {name:26} {shown(name, value, say)}")
 
 
+def local_minute(at_ms: int) -> str:
+    """An instant (ms since 1970 UTC) as this gateway's clock shows it."""
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 def shown(quantity: str, value: float | None, say: Words) -> str:
     """A value at its resolution, with its unit."""
     known = QUANTITIES[quantity]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_agent import config
-from edge_agent.commands.answers import bits, iso, why
+from edge_agent.commands.answers import bits, iso, local_minute, why
 from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, ConfigFile, Json, Lang, complain, print_json
 from edge_agent.drivers.driver import ReadFailure
 from edge_agent.drivers.memory import IntervalRow, Intervals
@@ -72,7 +72,7 @@ def _print(meter: str, found: Intervals, say: Words) -> None:
     heads = [f"{name} {QUANTITIES[name].unit}".rstrip() for name in names]
     typer.echo("  ".join([" " * 16, *heads]))
     for row in found.rows:
-        at = datetime.fromtimestamp(row.measured_at / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
+        at = local_minute(row.measured_at)
         cells = [_cell(row, name).rjust(len(head)) for name, head in zip(names, heads, strict=True)]
         typer.echo("  ".join([at, *cells, *bits(row.quality)]))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from edge_agent import config
-from edge_agent.commands.answers import bits, iso
+from edge_agent.commands.answers import bits, iso, local_minute
 from edge_agent.commands.options import FAILED_LIVE, ConfigFile, Json, Lang, complain, print_json
 from edge_agent.commands.run import clock_of
 from edge_agent.commissioning.meter_success import MeterSuccess, group_ticks, meter_success
@@ -16,7 +16,9 @@ from edge_agent.commissioning.verdict import Health, age_text, concerns
 from edge_agent.commissioning.words import tool_words
 from edge_agent.config import GatewaySettings
 from edge_agent.errors import NoSpool
-from edge_agent.spool.look import rounds_since
+from edge_agent.polling.care import missing_mark
+from edge_agent.polling.missing import Missing
+from edge_agent.spool.look import marks_of, rounds_since
 from edge_agent.spool.state import SpoolState, read_state
 from edge_agent.words import Words, words
 from metering.language import language
@@ -40,15 +42,16 @@ def status(
     settings = config.load(config_file, spoken)
     try:
         health = _health(settings, clock_of(simulated_clock).now_ms())
+        missing = _missing(settings)
     except NoSpool as error:
         complain(words(spoken)["no spool"].format(error))
         raise typer.Exit(FAILED_LIVE) from None
     say = tool_words(spoken)
     found = concerns(health, say)
     if json_wanted:
-        print_json(_as_json(health, found))
+        print_json(_as_json(health, found, missing))
     else:
-        _print(health, found, say, words(spoken))
+        _print(health, found, missing, say, words(spoken))
     if found:
         raise typer.Exit(FAILED_LIVE)
 
@@ -66,7 +69,14 @@ def _health(settings: GatewaySettings, now_ms: int) -> Health:
     )
 
 
-def _print(health: Health, found: list[str], say: Words, spool_say: Words) -> None:
+def _missing(settings: GatewaySettings) -> dict[str, tuple[int, int]]:
+    """Meter → from when to when (ms) something is missing, as the agent wrote it down last."""
+    marks = marks_of(settings.spool.path)
+    spans = {meter.id: Missing.of(marks.get(missing_mark(meter.id), "")).span() for meter in settings.meters}
+    return {meter: span for meter, span in spans.items() if span is not None}
+
+
+def _print(health: Health, found: list[str], missing: dict[str, tuple[int, int]], say: Words, spool_say: Words) -> None:
     if found:
         for one in found:
             typer.echo(say["look"].format(one))
@@ -80,8 +90,18 @@ def _print(health: Health, found: list[str], say: Words, spool_say: Words) -> No
         typer.echo(f"{meter.meter:20} {share:>7} {age:>10}  {_why(meter)}".rstrip())
     for group in health.groups:
         typer.echo(say["group"].format(group.group, group.ticks, group.missed))
+    for (since, until), meters in _by_span(missing).items():
+        typer.echo(say["read back"].format(since, until, ", ".join(meters)))
     for key, value in _spool_lines(health.state, health.now_ms):
         typer.echo(f"{spool_say[f'status {key}']}: {value}")
+
+
+def _by_span(missing: dict[str, tuple[int, int]]) -> dict[tuple[str, str], list[str]]:
+    """Spans as people read them, each with its meters: most outages are the gateway's, and all have the same."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for meter, (since, until) in missing.items():
+        found.setdefault((local_minute(since), local_minute(until)), []).append(meter)
+    return found
 
 
 def _why(meter: MeterSuccess) -> str:
@@ -108,7 +128,7 @@ def _age_s(state: SpoolState, now_ms: int) -> float | None:
     return None if since is None else max(0.0, (now_ms - since) / 1000)
 
 
-def _as_json(health: Health, found: list[str]) -> dict[str, object]:
+def _as_json(health: Health, found: list[str], missing: dict[str, tuple[int, int]]) -> dict[str, object]:
     state = health.state
     meters = {
         meter.meter: {
@@ -119,6 +139,7 @@ def _as_json(health: Health, found: list[str]) -> dict[str, object]:
             "last_good_at": None if meter.last_good_at is None else iso(meter.last_good_at),
             "failures": {bits(bit)[0]: count for bit, count in meter.failures.most_common()},
             "doubts": bits(meter.doubts),
+            "clock_off": meter.clock_off,
         }
         for meter in health.meters
     }
@@ -127,4 +148,6 @@ def _as_json(health: Health, found: list[str]) -> dict[str, object]:
         "epoch": epoch_text(state.epoch),
         "oldest_unacknowledged_age_s": _age_s(state, health.now_ms),
     }
-    return {"good": not found, "concerns": found, "meters": meters, "groups": groups} | spool
+    back = {meter: {"since": iso(since), "until": iso(until)} for meter, (since, until) in missing.items()}
+    about = {"good": not found, "concerns": found, "meters": meters, "groups": groups, "reading_back": back}
+    return about | spool

@@ -30,6 +30,7 @@ class MeterSuccess:
     doubts: Quality = GOOD  # against its energy registers
     newest_at: int = -1
     clock_doubted: bool = False  # the gateway did not know the time when the newest row was read
+    clock_off: bool = False  # the meter's own clock was off by then
 
     @property
     def share(self) -> float | None:
@@ -55,6 +56,7 @@ class MeterSuccess:
         if scheduled_at >= self.newest_at:
             self.newest_at, self.failing = scheduled_at, bool(failed)
             self.clock_doubted = Quality.CLOCK_UNSYNCHRONISED in quality
+            self.clock_off = Quality.METER_CLOCK_OFF in quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def _meters(health: Health, say: Words) -> list[str]:
     failing = [meter for meter in read if meter.failing]
     poor = [meter for meter in read if not meter.failing and (meter.share or 0) < POOR_SHARE]
     doubted = [meter.meter for meter in read if meter.doubts]
+    clocks = [meter.meter for meter in read if meter.clock_off]
     found = []
     if failing:
         names = [meter.meter for meter in failing]
@@ -73,6 +74,8 @@ def _meters(health: Health, say: Words) -> list[str]:
         found.append(say["clock doubted"])
     if doubted:
         found.append(say["registers doubted"].format(_listed(doubted)))
+    if clocks:
+        found.append(say["clocks off"].format(_listed(clocks), clocks[0]))
     return found
 
 

@@ -105,9 +105,8 @@ class Care:
 
     def marks(self) -> dict[str, str]:
         """What is to be remembered of it, by name."""
-        return {missing_mark(self.meter): str(self.missing)} | (
-            {log_mark(self.meter): self.log_mark} if self.log_mark else {}
-        )
+        missing = {missing_mark(self.meter): str(self.missing)} if self.interval_ms is not None else {}
+        return missing | ({log_mark(self.meter): self.log_mark} if self.log_mark else {})
 
 
 def missing_mark(meter: str) -> str:

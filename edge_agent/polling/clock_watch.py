@@ -45,6 +45,10 @@ class ClockWatch:
         """Whether it was off when it was heard last."""
         return abs(self._offsets_s.get(meter, 0.0)) > self._limit_s
 
+    def all_off(self) -> list[str]:
+        """Every meter whose clock was."""
+        return [meter for meter in self._offsets_s if self.is_off(meter)]
+
     def doubts(self, meter: str) -> Quality:
         """The bit for every row of the meter."""
         return Quality.METER_CLOCK_OFF if self.is_off(meter) else GOOD

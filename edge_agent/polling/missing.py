@@ -92,6 +92,10 @@ class Missing:
         rest = self.stretches[1:]
         return replace(self, stretches=rest if oldest.read_to >= oldest.last else (oldest, *rest))
 
+    def span(self) -> tuple[int, int] | None:
+        """From the first to the last instant that is missing; ``None`` if nothing is."""
+        return (self.stretches[0].first, self.stretches[-1].last) if self.stretches else None
+
     def since(self, oldest: int) -> Missing:
         """Without what is older: no meter remembers it, or nobody wants it any more."""
         kept = tuple(

@@ -68,6 +68,16 @@ class Upkeep:
             self.heard_clock(row.meter, row.values[CLOCK_OFFSET])
         return self._clocks.doubts(row.meter)
 
+    @property
+    def reading_back(self) -> list[str]:
+        """The meters of which something is missing that they may remember."""
+        return [meter for meter, care in self._cares.items() if care.missing.stretches]
+
+    @property
+    def clocks_off(self) -> list[str]:
+        """The meters whose clocks are off."""
+        return self._clocks.all_off()
+
     def marks_due(self, now_ms: int) -> dict[str, str]:
         """What is to be written down with the next round: once in a while everything that is not yet."""
         if self._written_at <= now_ms < self._written_at + _WRITE_EVERY_MS:
@@ -95,10 +105,13 @@ class Upkeep:
             import_kwh = column[n] if column and not quality[n] & REGISTER_DOUBTED else None
             if care is None or quality[n] & FAILED or (care.counts and import_kwh is None):
                 continue
+            care.answers = True
+            if care.interval_ms is None:  # it remembers nothing
+                continue
             before = care.missing
             care.missing = before.seen(at, import_kwh, care.tolerance_ms)
-            care.answers = care.unwritten = True
-            if care.interval_ms is not None and len(care.missing.stretches) > len(before.stretches):
+            care.unwritten = True
+            if len(care.missing.stretches) > len(before.stretches):
                 care.forgive()
                 newest = care.missing.stretches[-1]
                 log.info("rows_missing", meter=meter, since=newest.first, until=newest.last)

@@ -34,6 +34,15 @@ def rounds_after(path: Path, seq: int) -> list[tuple[int, Round]]:
     return list(_rounds(path, "seq > ? ORDER BY seq", seq))
 
 
+def marks_of(path: Path) -> dict[str, str]:
+    """What the spool's owner has marked, by name; see ``Spool.marks``.
+
+    Raises:
+        NoSpool: there is no such file, or it is no spool.
+    """
+    return dict(_rows(path, "SELECT name, value FROM mark"))
+
+
 def last_seq(path: Path) -> int:
     """The highest number held; 0 if there is none.
 

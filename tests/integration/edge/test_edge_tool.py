@@ -16,8 +16,11 @@ from pathlib import Path
 import pytest
 from modbus_script import Ask, ModbusScript, floats, refusing, silent
 
+from edge_agent.commands.answers import iso
 from edge_agent.config import load
 from edge_agent.desk import Desk, door_beside
+from edge_agent.polling.care import missing_mark
+from edge_agent.polling.missing import Missing, Stretch
 from edge_agent.spool.spool import Spool
 from metering.round import Column, Origin, Quality, Round, pack
 from simulators.stack import free_port
@@ -318,6 +321,23 @@ async def test_status_names_the_meter_that_gives_nothing_and_ends_with_1(tmp_pat
     assert code == 1
     assert out.splitlines()[0] == "look at: 1 of 1 meters give nothing (m1) → wattline-edge probe m1"
     assert out.splitlines()[2].split() == ["m1", "0.0%", "never", "no_answer"]
+
+
+async def test_status_says_what_is_still_to_be_read_back(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    now_ms = time.time_ns() // 1_000_000
+    since, until = now_ms - 26 * 3_600_000, now_ms
+    spool = Spool.of(load(config).spool, "park-01")
+    missing = Missing(until, None, (Stretch(since, until),))
+    spool.append(a_round(now_ms), now_ms, {missing_mark("m1"): str(missing), missing_mark("elsewhere"): str(missing)})
+
+    code, out, _ = await tool("status", "-c", str(config), "--lang", "en")
+    _, as_json, _ = await tool("status", "-c", str(config), "--json")
+    spool.close()
+
+    assert code == 0
+    assert [line for line in out.splitlines() if line.endswith("still to be read back: m1")]
+    assert json.loads(as_json)["reading_back"] == {"m1": {"since": iso(since), "until": iso(until)}}
 
 
 async def test_the_schemas_are_written_where_one_wants_them(tmp_path: Path):

@@ -121,6 +121,7 @@ async def test_a_new_meter_misses_nothing_and_what_one_denies_stays_missing(tmp_
             await until(lambda: len(good_rows(gateway.spool, "m2")) >= 12, "more ticks")
             assert rounds(gateway.spool, Origin.BACKFILL) == []
             assert gateway._counters.ticks_skipped == 0
+            assert (await gateway._status()).reading_back == ("m2",)
     spool = Spool(tmp_path / "spool.db", "g1", 8 << 20, 0)
     marks = spool.marks()
     spool.close()
@@ -144,6 +145,7 @@ async def test_rows_of_a_clock_that_is_ten_minutes_off_say_so_and_stay_out_of_wh
             await until(lambda: rows(rounds(spool, Origin.LIVE, "main"))[-1][2] == Quality.METER_CLOCK_OFF, "the bit")
             offsets = rows(rounds(spool, Origin.LIVE, "clock"), "clock_offset")
             told = rows(rounds(spool, Origin.BACKFILL))
+            assert (await gateway._status()).clocks_off == ("m1",)
             live = [at for _, at, _, _ in rows(rounds(spool, Origin.LIVE, "main"))]
 
     assert {quality for _, _, quality, _ in told} == {Quality.METER_CLOCK_OFF}

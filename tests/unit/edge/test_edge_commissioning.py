@@ -161,6 +161,15 @@ def test_every_concern_is_told():
     ]
 
 
+def test_a_clock_that_is_off_is_told_until_it_is_right():
+    off, right = ({"m1": quality, "m2": GOOD} for quality in (Quality.METER_CLOCK_OFF, GOOD))
+
+    assert concerns(health([a_round(0, right), a_round(60_000, off)], 61_000), SAY) == [
+        "clocks off: m1 → wattline-edge clock m1"
+    ]
+    assert concerns(health([a_round(0, off), a_round(60_000, right)], 61_000), SAY) == []
+
+
 def test_a_gateway_without_a_round_does_not_run():
     assert concerns(health([], 0), SAY) == [SAY["no round"]]
 
