@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from edge_agent.errors import DiskFull
 from edge_agent.signals import Counters
+from edge_agent.spool.retention import Loss
 from edge_agent.spool.spool import Spool
 from metering.clock import Clock
 from metering.log import log
@@ -32,6 +33,11 @@ class Filing:
     def marks(self) -> dict[str, str]:
         """What was remembered last, by name."""
         return self._spool.marks()
+
+    @property
+    def loss(self) -> Loss | None:
+        """Rounds that were kept and are gone; see ``Spool.loss``."""
+        return self._spool.loss
 
     async def file(self, content: Round | MeterEvents, marks: Mapping[str, str]) -> bool:
         """Keep one round and its marks; false if the disk takes neither."""

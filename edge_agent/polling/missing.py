@@ -8,7 +8,7 @@
 A hole longer than the tolerance becomes a stretch between the two good rows beside it; what was read back moves
 ``read_to`` on from the front. Rows of a history are stamped by the meter's clock, so near a good row one may stand on
 the wrong side of it and look like a register that fell: a margin is kept on both sides, and the registers of the two
-good rows bound what may stand between them.
+good rows bound what may stand between them. Good rows that are lost afterwards leave a stretch with unknown registers.
 
 Every ``Missing`` is a value: each step gives a new one. ``str`` and ``Missing.of`` carry it over a restart. A clock
 that is set back takes the stretches ahead of it along: they never were.
@@ -38,6 +38,11 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
         """The first and the last instant still to be asked for; ``None`` if none is left."""
         first, last = max(self.first + margin_ms, self.read_to + 1), self.last - margin_ms
         return (first, last) if first <= last else None
+
+    def joined(self, other: Stretch) -> Stretch:
+        """Both and what lies between them, to be asked for from the start; the registers are those at the ends."""
+        before, after = min(self, other, key=lambda one: one.first), max(self, other, key=lambda one: one.last)
+        return Stretch(before.first, after.last, low=before.low, high=after.high)
 
     def fits(self, import_kwh: float | None) -> bool:
         """Whether a register can have stood so between the two rows; a meter that was exchanged began anew."""
@@ -83,6 +88,18 @@ class Missing:
         if at - self.seen_at > tolerance_ms:
             stretches = _merged((*stretches, Stretch(self.seen_at, at, low=self.import_kwh, high=import_kwh)))
         return Missing(at, import_kwh, stretches)
+
+    def lost(self, first: int, last: int) -> Missing:
+        """Rows of this time had been good and are gone: it is missing after all, also what was read back of it."""
+        last = last if self.seen_at is None else min(last, self.seen_at)
+        if self.seen_at is None or first >= last:
+            return self
+        beside = [one for one in self.stretches if one.last <= first or one.first >= last]
+        whole = Stretch(first, last)
+        for one in self.stretches:
+            if one not in beside:
+                whole = whole.joined(one)
+        return replace(self, stretches=_merged(tuple(sorted((*beside, whole), key=lambda one: one.first))))
 
     def read_back(self, last: int) -> Missing:
         """Everything of the oldest stretch up to an instant has been asked for, and what came is kept."""

@@ -22,6 +22,7 @@ from edge_agent.polling.gathering import Row
 from edge_agent.polling.missing import Missing
 from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
+from edge_agent.spool.retention import LOSS_TAKEN, Loss
 from metering.body_rules import EARLIEST_MS, LATEST_MS
 from metering.clock import Clock
 from metering.log import log
@@ -58,6 +59,7 @@ class Upkeep:
         self._clocks = ClockWatch(settings.clock_limit)
         self._written_at = 0
         marks = filing.marks()
+        self._taken: Loss | None = None
         for meter, care in self._cares.items():
             care.missing = Missing.of(marks.get(missing_mark(meter), ""))
             care.log_mark = marks.get(log_mark(meter), "")
@@ -80,19 +82,32 @@ class Upkeep:
 
     def marks_due(self, now_ms: int) -> dict[str, str]:
         """What is to be written down with the next round: once in a while everything that is not yet."""
-        if self._written_at <= now_ms < self._written_at + _WRITE_EVERY_MS:
+        self._take_loss()
+        if self._taken is None and self._written_at <= now_ms < self._written_at + _WRITE_EVERY_MS:
             return {}
         self._written_at = now_ms
         return self.marks()
 
     def marks(self) -> dict[str, str]:
         """Everything that is not written down yet."""
-        found: dict[str, str] = {}
+        found = {} if self._taken is None else {LOSS_TAKEN: str(self._taken)}
         for care in self._cares.values():
             if care.unwritten:
                 found |= care.marks()
                 care.unwritten = False
         return found
+
+    def _take_loss(self) -> None:
+        """What the spool had to give up is missing again. It is said until the spool has written it down."""
+        loss, before = self._filing.loss, self._taken
+        self._taken = loss
+        if loss is None or loss == before:
+            return
+        for care in self._cares.values():
+            if care.interval_ms is not None:
+                care.missing = care.missing.lost(loss.since - care.period_ms, loss.until + care.period_ms)
+                care.unwritten = True
+        log.info("rows_given_up_missing", since=loss.since, until=loss.until)
 
     def kept(self, content: Round) -> None:
         """Live rows have become durable: what they show is not missing."""

@@ -14,6 +14,8 @@ from typing import Final
 
 EVICTED: Final = "evicted"
 CORRUPT: Final = "corrupt"
+LOSS_TAKEN: Final = "loss_taken"
+"""The mark by which whoever fills the spool says which loss it has taken care of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,34 @@ class Held:
     seq: int
     rows: int
     gap: bool
+    kept_at: int = 0  # ms since 1970 UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Rounds that the collector will never have, by when they were kept: ms since 1970 UTC, both included."""
+
+    since: int
+    until: int
+    last: int  # the highest number among them
+
+    def __str__(self) -> str:
+        return f"{self.since} {self.until} {self.last}"
+
+    @classmethod
+    def of(cls, text: str) -> Loss | None:
+        """What ``str`` wrote; ``None`` of an empty text.
+
+        Raises:
+            ValueError: something else.
+        """
+        return cls(*map(int, text.split(" ", 2))) if text else None
+
+    def joined(self, other: Loss | None) -> Loss:
+        """Both in one: what lies between them is asked for along with them."""
+        if other is None:
+            return self
+        return Loss(min(self.since, other.since), max(self.until, other.until), max(self.last, other.last))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from zlib import crc32
 from pydantic import Field
 
 from edge_agent.errors import DiskFull, NoSpool
-from edge_agent.spool.retention import CORRUPT, EVICTED, Held, evict
+from edge_agent.spool.retention import CORRUPT, EVICTED, LOSS_TAKEN, Held, Loss, evict
 from edge_agent.spool.salvage import salvage, salvage_marks
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.log import log
@@ -108,6 +108,7 @@ class Spool:
         self._appended = 0
         self._acknowledged = 0
         self._evicted_rows = 0
+        self._loss: Loss | None = None
         self.epoch = 0
         self._db = self._open()
 
@@ -150,6 +151,12 @@ class Spool:
     def acknowledged(self) -> int:
         """The number the collector has acknowledged last."""
         return self._acknowledged
+
+    @property
+    def loss(self) -> Loss | None:
+        """What was given up and not taken care of, once the collector has been told of all of it."""
+        told = self._loss is not None and self._loss.last <= self._acknowledged
+        return self._loss if told else None
 
     def oldest(self) -> int:
         """The oldest number held; the next to be given out if there is none."""
@@ -196,6 +203,7 @@ class Spool:
             self.epoch = int(meta["epoch"], 16) if "epoch" in meta else secrets.randbits(64)
             self._acknowledged = int(meta.get("acknowledged", 0))
             self._evicted_rows = int(meta.get("evicted_rows", 0))
+            self._loss = Loss.of(meta.get("loss", ""))
             _write(db, {"epoch": f"{self.epoch:016x}"})
         except ValueError as error:
             db.close()
@@ -264,7 +272,7 @@ class Spool:
                 self._db.execute("ROLLBACK")
 
     def _append(self, rows: int, body: bytes, now_ms: int, marks: Mapping[str, str]) -> int:
-        evicted_before = self._evicted_rows
+        evicted_before, loss_before = self._evicted_rows, self._loss
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._appended += 1
@@ -273,10 +281,12 @@ class Spool:
             self._make_room(_pages(body) + _pages_of_marks(marks), now_ms)
             seq = _insert(self._db, rows, body, now_ms)
             _write_marks(self._db, marks)
+            if self._loss is not None and marks.get(LOSS_TAKEN) == str(self._loss):
+                self._loss = None
             self._remember()
             self._db.execute("COMMIT")
         except sqlite3.Error:
-            self._evicted_rows = evicted_before
+            self._evicted_rows, self._loss = evicted_before, loss_before
             raise
         return seq
 
@@ -289,9 +299,9 @@ class Spool:
     def _make_room(self, pages: int, now_ms: int) -> None:
         while used_pages_of(self._db) + pages + _SPARE_PAGES > self._max_pages:
             oldest = [
-                Held(first, seq, rows, bool(gap))
-                for first, seq, rows, gap in self._db.execute(
-                    "SELECT first, seq, rows, gap FROM item ORDER BY seq LIMIT ?", (4 * _EVICT_BATCH,)
+                Held(first, seq, rows, bool(gap), kept_at)
+                for first, seq, rows, gap, kept_at in self._db.execute(
+                    "SELECT first, seq, rows, gap, polled_at FROM item ORDER BY seq LIMIT ?", (4 * _EVICT_BATCH,)
                 )
             ]
             eviction = evict(oldest, self._acknowledged, _EVICT_BATCH)
@@ -302,6 +312,11 @@ class Spool:
                 _put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
                 gaps_before = sum(item.rows for item in oldest if item.gap and item.seq in eviction.seqs)
                 self._evicted_rows += eviction.gap.rows - gaps_before
+                self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
+
+    def _note_loss(self, items: Iterable[Held]) -> None:
+        for item in items:
+            self._loss = Loss(item.kept_at, item.kept_at, item.seq).joined(self._loss)
 
     def _next_after(self, seq: int, limit: int) -> list[SpooledItem]:
         found = self._db.execute(
@@ -313,6 +328,8 @@ class Spool:
             item = SpooledItem(first, last, rows, polled_at, body)
             if crc32(body) != crc:
                 log.error("spooled_round_corrupt", seq=last, rows=rows)
+                self._note_loss([Held(first, last, rows, gap=False, kept_at=polled_at)])
+                _write(self._db, {"loss": str(self._loss)})
                 item = self._gap(Held(first, last, rows, gap=True), polled_at)
             if 0 < expected < first:  # rows vanished without SQLite noticing
                 log.error("spooled_rounds_missing", first=expected, last=first - 1)
@@ -337,7 +354,9 @@ class Spool:
         _write(self._db, {"epoch": f"{self.epoch:016x}"})
 
     def _remember(self) -> None:
-        _write(self._db, {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows)})
+        loss = "" if self._loss is None else str(self._loss)
+        known = {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows), "loss": loss}
+        _write(self._db, known)
 
 
 def _numbered(files: Iterable[Path]) -> list[Path]:

@@ -24,7 +24,7 @@ HOUR_MS = 3_600_000
 GATEWAY = """
 gateway: g1
 mqtt: {{port: 1}}
-spool: {{path: spool.db, max_size_mb: 8}}
+spool: {{path: spool.db, max_size_mb: {spool_mb}}}
 buses:
   - {{id: b1, {bus}, timeout: {timeout}}}
 meters:
@@ -36,14 +36,19 @@ upkeep: {{{upkeep}}}
 
 
 def gateway_file(
-    folder: Path, bus: str, meters: list[str], upkeep: str = "", every: str = "60s", timeout: str = "100ms"
+    folder: Path,
+    bus: str,
+    meters: list[str],
+    upkeep: str = "",
+    every: str = "60s",
+    timeout: str = "100ms",
+    spool_mb: int = 8,
 ) -> Path:
     """Write gateway.yaml for one bus."""
     path = folder / "gateway.yaml"
     lines = "\n".join(f"  - {{bus: b1, {meter}}}" for meter in meters)
-    path.write_text(
-        GATEWAY.format(bus=bus, meters=lines, every=every, upkeep=upkeep, timeout=timeout), encoding="utf-8"
-    )
+    text = GATEWAY.format(bus=bus, meters=lines, every=every, upkeep=upkeep, timeout=timeout, spool_mb=spool_mb)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -80,7 +85,8 @@ async def running(file: Path, clock: SimulatedClock) -> AsyncIterator[Gateway]:
 def contents(spool: Spool) -> list[Round | MeterEvents]:
     """Everything the spool holds, oldest first."""
     items = spool.next_after(0, 100_000)
-    found = [decode(encode_packed(Envelope(spool.epoch, item.seq, 0), item.body)).content for item in items]
+    messages = (encode_packed(Envelope(spool.epoch, one.seq, one.seq - one.first), one.body) for one in items)
+    found = [decode(message).content for message in messages]
     return [one for one in found if isinstance(one, Round | MeterEvents)]
 
 

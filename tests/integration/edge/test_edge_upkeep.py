@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from edge_agent.spool.look import rounds_after
 from edge_agent.spool.spool import Spool
 from metering.clock import SimulatedClock
 from metering.meter_event import MeterEvent, MeterEvents
-from metering.round import Origin, Quality
+from metering.round import Column, Origin, Quality, Round, pack
 from simulators.dlms.objects import MeterClock
 from simulators.dlms_meter import DlmsServer
 from simulators.faults import Fault
@@ -105,6 +106,47 @@ async def test_a_meter_that_was_dead_for_hours_is_read_back_when_it_answers(tmp_
             others = read_back(spool, "m1")
 
     assert others == []
+
+
+def fill(spool: Spool, at_ms: int) -> None:
+    """Rounds of another meter, until the spool has given up something of the others."""
+    while spool.state().evicted_rows < 8:
+        noise = pack(random.Random(spool.state().next_seq).choices(range(2**40), k=5000), "q")
+        column = Column("active_energy_import", 0, noise)
+        times, quality = pack([at_ms + n for n in range(5000)], "q"), pack([0] * 5000, "I")
+        meters = tuple(["filler"] * 5000)
+        spool.append(Round("g1", "fill", Origin.BACKFILL, 60_000, at_ms, meters, times, quality, (column,)), at_ms)
+
+
+async def test_what_a_full_spool_gave_up_is_asked_from_the_meters_once_the_collector_knows(
+    tmp_path: Path, park: ParkClock
+) -> None:
+    async with serving({1: device()}, clock=park) as server:
+        file = gateway_file(tmp_path, bus_of(server), METERS[:1], every="5min", spool_mb=1)
+        await polled(file, park, NOON_MS, ticks=12)
+        park.shown = clock = clock_at(NOON_MS + 3 * HOUR_MS, SPEED)
+        async with running(file, clock) as gateway:
+            spool = gateway.spool
+            kept = good_rows(spool, "m1")
+            await asyncio.to_thread(fill, spool, clock.now_ms())
+            gone = [at for at in kept if at not in good_rows(spool, "m1")]
+            before = len(good_rows(spool, "m1"))
+            await until(lambda: len(good_rows(spool, "m1")) > before + 3, "ticks of a full spool")
+            asked_before = Missing.of(spool.marks()["missing/m1"]).stretches
+            spool.acknowledge(spool.state().next_seq - 1)
+            await until(
+                lambda: set(quarters_between(gone[0], gone[-1])) <= set(read_back(spool, "m1")), "the lost rows"
+            )
+            await until(lambda: not gateway._upkeep.reading_back, "the rest")
+            told = len(read_back(spool, "m1"))
+        await polled(file, park, clock.now_ms() + HOUR_MS // 6, ticks=3)
+        spool = Spool(tmp_path / "spool.db", "g1", 1 << 20, 0)
+        told_again = len(read_back(spool, "m1"))
+        spool.close()
+
+    assert len(gone) >= 8
+    assert all(one.first > gone[-1] for one in asked_before)
+    assert told_again == told
 
 
 async def test_a_new_meter_misses_nothing_and_what_one_denies_stays_missing(tmp_path: Path, park: ParkClock) -> None:

@@ -52,6 +52,18 @@ class MeterAndModel(RuleBasedStateMachine):
             self.asked.append((first, last))
             self.missing = self.missing.read_back(last)
 
+    @precondition(lambda self: len(self.seen) > 1)
+    @rule(data=st.data())
+    def good_rows_are_lost(self, data: st.DataObject) -> None:
+        """The spool was full; the newest row is still there, and what was read back is as old as the time it is of."""
+        first = data.draw(st.integers(0, len(self.seen) - 2))
+        last = data.draw(st.integers(first, len(self.seen) - 2))
+        since, until = self.seen[first] - TOLERANCE, self.seen[last] + TOLERANCE
+        self.missing = self.missing.lost(since, until)
+        self.seen = self.seen[:first] + self.seen[last + 1 :]
+        anew = [(one.first, one.last) for one in self.missing.stretches if one.first <= until and one.last >= since]
+        self.asked = [(a, b) for a, b in self.asked if not any(a <= end and b >= begin for begin, end in anew)]
+
     @rule()
     def restart(self) -> None:
         again = Missing.of(str(self.missing))
@@ -88,6 +100,17 @@ def test_a_meter_never_seen_misses_nothing():
     missing = Missing().seen(T0, 5.0, TOLERANCE)
 
     assert (missing.stretches, missing.seen_at, missing.import_kwh) == ((), T0, 5.0)
+
+
+def test_rows_that_are_lost_join_the_holes_beside_them_and_keep_the_registers_at_the_ends():
+    missing = Missing(T0 + 90 * MINUTE, 9.0, (Stretch(T0, T0 + 40 * MINUTE, T0 + 20 * MINUTE, 1.0, 2.0),))
+
+    joined = missing.lost(T0 + 30 * MINUTE, T0 + 60 * MINUTE)
+    apart = missing.lost(T0 + 50 * MINUTE, T0 + 400 * MINUTE)
+
+    assert joined.stretches == (Stretch(T0, T0 + 60 * MINUTE, 0, 1.0, None),)
+    assert apart.stretches == (*missing.stretches, Stretch(T0 + 50 * MINUTE, T0 + 90 * MINUTE))
+    assert Missing().lost(T0, T0 + MINUTE) == Missing()
 
 
 def test_a_clock_that_is_set_back_takes_what_never_was_along():

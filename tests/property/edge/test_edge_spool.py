@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from edge_agent.spool.retention import LOSS_TAKEN
 from edge_agent.spool.spool import Spool, SpooledItem
 from metering.codec import decode, encode_packed
 from metering.message import Envelope
@@ -47,6 +48,9 @@ class SpoolAndModel(RuleBasedStateMachine):
         self.vanished: set[int] = set()
         self.evicted: set[int] = set()
         self.marks: dict[str, str] = {}
+        self.kept_at: dict[int, int] = {}
+        self.corrupt: set[int] = set()
+        self.taken: set[int] = set()
         self.spool = self.open()
         self.epoch = self.spool.epoch
 
@@ -69,15 +73,31 @@ class SpoolAndModel(RuleBasedStateMachine):
         seq = self.spool.append(one, self.now_ms)
         assert seq == len(self.spooled) + 1
         self.spooled[seq] = one
+        self.kept_at[seq] = self.now_ms
         self.written_down = self.acknowledged
 
     @rule(seed=st.integers(0, 2**20), names=st.sets(st.sampled_from("abc"), min_size=1), length=st.integers(0, 3000))
     def append_with_marks(self, seed: int, names: set[str], length: int) -> None:
         marks = dict.fromkeys(names, f"{seed:0{length}d}")
         one = a_round(seed, 60)
-        self.spooled[self.spool.append(one, self.now_ms, marks)] = one
+        seq = self.spool.append(one, self.now_ms, marks)
+        self.spooled[seq], self.kept_at[seq] = one, self.now_ms
         self.written_down = self.acknowledged
         self.marks |= marks
+
+    @precondition(lambda self: self.spool.loss is not None)
+    @rule(seed=st.integers(0, 2**20))
+    def append_and_take_care_of_the_loss(self, seed: int) -> None:
+        marks = {LOSS_TAKEN: str(self.spool.loss)}
+        lost = self.evicted | self.corrupt
+        assert max(lost - self.taken) <= self.acknowledged
+        one = a_round(seed, 1)
+        seq = self.spool.append(one, self.now_ms, marks)
+        self.spooled[seq], self.kept_at[seq] = one, self.now_ms
+        self.written_down = self.acknowledged
+        self.marks |= marks
+        if self.spool._loss is None:
+            self.taken |= lost
 
     @rule(seed=st.integers(0, 2**20))
     def stop_with_marks_and_start(self, seed: int) -> None:
@@ -152,12 +172,21 @@ class SpoolAndModel(RuleBasedStateMachine):
                 self.evicted |= numbers
             else:
                 assert numbers <= self.damaged | self.vanished
+                self.corrupt |= numbers - self.vanished
             told += len(numbers)
         oldest = items[0].first if items else len(self.spooled) + 1
         assert [i.first for i in items[1:]] == [i.seq + 1 for i in items[:-1]]
         assert not items or items[-1].seq == len(self.spooled)
         assert oldest <= self.ever_acknowledged + 1
         assert self.spool.oldest() == oldest
+
+    @invariant()
+    def every_loss_is_remembered_until_it_is_taken_care_of(self) -> None:
+        for number in (self.evicted | self.corrupt) - self.taken - self.vanished:
+            loss = self.spool._loss
+            assert loss is not None
+            assert loss.since <= self.kept_at[number] <= loss.until
+            assert number <= loss.last
 
     @invariant()
     def every_mark_is_the_one_of_its_last_round(self) -> None:
