@@ -40,7 +40,7 @@ from edge_agent.polling.rate_group import GroupSettings
 from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.polling.workload import loads_of
 from edge_agent.publishing.publisher import PublishSettings
-from edge_agent.spool.spool import SpoolSettings
+from edge_agent.spool.spool_settings import SpoolSettings
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
 from metering.config_file import ConfigError, Loaded

@@ -34,17 +34,16 @@ from types import MappingProxyType
 from typing import Final, Self, TypeVar
 from zlib import crc32
 
-from pydantic import Field
-
 from edge_agent.errors import DiskFull, NoSpool
+from edge_agent.spool import tables
 from edge_agent.spool.retention import CORRUPT, EVICTED, LOSS_TAKEN, Held, Loss, evict
 from edge_agent.spool.salvage import salvage, salvage_marks
+from edge_agent.spool.spool_settings import SpoolSettings
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.log import log
 from metering.meter_event import MeterEvents
 from metering.packed_body import encode_body
-from metering.round import Gap, Round
-from metering.settings import Duration, Settings
+from metering.round import Round
 
 _SPARE_PAGES: Final = 8  # inner pages of the tree, meta, and what a gap needs
 _EVICT_BATCH: Final = 4
@@ -54,30 +53,6 @@ _NO_MARKS: Final[Mapping[str, str]] = MappingProxyType({})
 _BAD_FILE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Result = TypeVar("Result")
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS item (
-    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
-    first     INTEGER NOT NULL,  -- the item stands for first … seq
-    rows      INTEGER NOT NULL,
-    polled_at INTEGER NOT NULL,  -- ms since 1970 UTC
-    gap       INTEGER NOT NULL,
-    crc32     INTEGER NOT NULL,
-    body      BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
-
-class SpoolSettings(Settings):
-    """Where rounds wait, and how many."""
-
-    path: Path = Field(Path("/var/lib/wattline/spool.db"), description="File of the spool; its folder must exist.")
-    max_size_mb: int = Field(256, ge=1, le=65_536, description="Most the file may take on the disk, in MiB.")
-    keep_acknowledged: Duration = Field(
-        86_400.0, ge=0, le=30 * 86_400, description="How long to keep what the collector has, in case it loses it."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +151,7 @@ class Spool:
             with suppress(sqlite3.Error), self._db:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._remember()
-                _write_marks(self._db, marks)
+                tables.write_marks(self._db, marks)
             self._db.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -197,14 +172,14 @@ class Spool:
             db.execute("PRAGMA wal_autocheckpoint=64")
             db.execute("PRAGMA journal_size_limit=1048576")
             db.execute(f"PRAGMA max_page_count={self._max_pages}")
-            _check(db)
-            db.executescript(_SCHEMA)
+            tables.check(db)
+            db.executescript(tables.SCHEMA)
             meta = dict(db.execute("SELECT key, value FROM meta"))
             self.epoch = int(meta["epoch"], 16) if "epoch" in meta else secrets.randbits(64)
             self._acknowledged = int(meta.get("acknowledged", 0))
             self._evicted_rows = int(meta.get("evicted_rows", 0))
             self._loss = Loss.of(meta.get("loss", ""))
-            _write(db, {"epoch": f"{self.epoch:016x}"})
+            tables.write_meta(db, {"epoch": f"{self.epoch:016x}"})
         except ValueError as error:
             db.close()
             raise sqlite3.DatabaseError(str(error)) from error
@@ -221,14 +196,14 @@ class Spool:
         aside = self._set_aside()
         try:
             self._db = db = self._open_once()
-            _put_gap(db, self._gateway, Held(1, 1, 0, gap=True), CORRUPT, 0)
+            tables.put_gap(db, self._gateway, Held(1, 1, 0, gap=True), CORRUPT, 0)
             saved = 0
             db.execute("BEGIN IMMEDIATE")
             for item in salvage(aside):
-                self._make_room(_pages(item.body), item.polled_at)
-                _insert(db, item.rows, item.body, item.polled_at)
+                self._make_room(tables.pages_of(item.body), item.polled_at)
+                tables.insert(db, item.rows, item.body, item.polled_at)
                 saved += 1
-            _write_marks(db, salvage_marks(aside))
+            tables.write_marks(db, salvage_marks(aside))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise NoSpool(f"{self.path}: {error}") from error
@@ -278,9 +253,9 @@ class Spool:
             self._appended += 1
             if self._appended % _TRIM_EVERY == 0:
                 self._trim(now_ms)
-            self._make_room(_pages(body) + _pages_of_marks(marks), now_ms)
-            seq = _insert(self._db, rows, body, now_ms)
-            _write_marks(self._db, marks)
+            self._make_room(tables.pages_of(body) + tables.pages_of_marks(marks), now_ms)
+            seq = tables.insert(self._db, rows, body, now_ms)
+            tables.write_marks(self._db, marks)
             if self._loss is not None and marks.get(LOSS_TAKEN) == str(self._loss):
                 self._loss = None
             self._remember()
@@ -309,7 +284,7 @@ class Spool:
                 return  # the round is larger than the spool: SQLite will say so
             self._db.executemany("DELETE FROM item WHERE seq = ?", [(seq,) for seq in eviction.seqs])
             if eviction.gap is not None:
-                _put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
+                tables.put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
                 gaps_before = sum(item.rows for item in oldest if item.gap and item.seq in eviction.seqs)
                 self._evicted_rows += eviction.gap.rows - gaps_before
                 self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
@@ -329,7 +304,7 @@ class Spool:
             if crc32(body) != crc:
                 log.error("spooled_round_corrupt", seq=last, rows=rows)
                 self._note_loss([Held(first, last, rows, gap=False, kept_at=polled_at)])
-                _write(self._db, {"loss": str(self._loss)})
+                tables.write_meta(self._db, {"loss": str(self._loss)})
                 item = self._gap(Held(first, last, rows, gap=True), polled_at)
             if 0 < expected < first:  # rows vanished without SQLite noticing
                 log.error("spooled_rounds_missing", first=expected, last=first - 1)
@@ -343,7 +318,7 @@ class Spool:
         return self._db.execute("SELECT 1 FROM item WHERE seq <= ? LIMIT 1", (seq,)).fetchone() is not None
 
     def _gap(self, gap: Held, polled_at: int) -> SpooledItem:
-        body = _put_gap(self._db, self._gateway, gap, CORRUPT, polled_at)
+        body = tables.put_gap(self._db, self._gateway, gap, CORRUPT, polled_at)
         return SpooledItem(gap.first, gap.seq, gap.rows, polled_at, body)
 
     def _last_seq(self) -> int:
@@ -351,59 +326,14 @@ class Spool:
 
     def _new_epoch(self) -> None:
         self.epoch = secrets.randbits(64)
-        _write(self._db, {"epoch": f"{self.epoch:016x}"})
+        tables.write_meta(self._db, {"epoch": f"{self.epoch:016x}"})
 
     def _remember(self) -> None:
         loss = "" if self._loss is None else str(self._loss)
         known = {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows), "loss": loss}
-        _write(self._db, known)
+        tables.write_meta(self._db, known)
 
 
 def _numbered(files: Iterable[Path]) -> list[Path]:
     """Files set aside earlier, by their number."""
     return sorted((file for file in files if file.suffix[9:].isdigit()), key=lambda file: int(file.suffix[9:]))
-
-
-def _check(db: sqlite3.Connection) -> None:
-    """One pass over the file, so that damage shows at the start and not in an outage."""
-    if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("the file is damaged")
-
-
-def _write(db: sqlite3.Connection, meta: dict[str, str]) -> None:
-    db.executemany(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", meta.items()
-    )
-
-
-def _write_marks(db: sqlite3.Connection, marks: Mapping[str, str]) -> None:
-    db.executemany(
-        "INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", marks.items()
-    )
-
-
-def _pages(body: bytes) -> int:
-    return len(body) // PAGE_BYTES + 2
-
-
-def _pages_of_marks(marks: Mapping[str, str]) -> int:
-    """As many as they can need if all are new: leaves of the tree are half full at least."""
-    return 2 * sum(len(name) + len(value) + 16 for name, value in marks.items()) // PAGE_BYTES + bool(marks)
-
-
-def _insert(db: sqlite3.Connection, rows: int, body: bytes, polled_at: int) -> int:
-    seq = next_seq_of(db)  # asked before: a row that is changed later takes its pages twice
-    db.execute(
-        "INSERT INTO item (seq, first, rows, polled_at, gap, crc32, body) VALUES (?1, ?1, ?2, ?3, 0, ?4, ?5)",
-        (seq, rows, polled_at, crc32(body), body),
-    )
-    return seq
-
-
-def _put_gap(db: sqlite3.Connection, gateway: str, gap: Held, reason: str, polled_at: int) -> bytes:
-    body = encode_body(Gap(gateway, gap.first, gap.seq, gap.rows, reason))
-    db.execute(
-        "INSERT OR REPLACE INTO item (seq, first, rows, polled_at, gap, crc32, body) VALUES (?, ?, ?, ?, 1, ?, ?)",
-        (gap.seq, gap.first, gap.rows, polled_at, crc32(body), body),
-    )
-    return body
