@@ -22,16 +22,16 @@ class Figure:
 def compared(
     subject: str, key: str, ours: float, unit: str, peer: float, peer_name: str, ratio_key: str | None = None
 ) -> Figure:
-    """A figure of which more is better, beside a peer's."""
-    keys = {key: ours} | ({ratio_key: ours / peer} if ratio_key else {})
+    """A figure of which more is better, beside a peer's, which has the key ``….peer``."""
+    keys = {key: ours, f"{key}.peer": peer} | ({ratio_key: ours / peer} if ratio_key else {})
     return Figure(subject, ours, unit, keys, peer, peer_name, ours / peer)
 
 
 def compared_cost(
     subject: str, key: str, ours: float, unit: str, peer: float, peer_name: str, ratio_key: str | None = None
 ) -> Figure:
-    """A figure of which less is better, beside a peer's."""
-    keys = {key: ours} | ({ratio_key: peer / ours} if ratio_key else {})
+    """A figure of which less is better, beside a peer's, which has the key ``….peer``."""
+    keys = {key: ours, f"{key}.peer": peer} | ({ratio_key: peer / ours} if ratio_key else {})
     return Figure(subject, ours, unit, keys, peer, peer_name, peer / ours)
 
 
