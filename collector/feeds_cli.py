@@ -29,7 +29,6 @@ from collector.tariff.periods import Tariff
 from metering.errors import StopAndFix
 from metering.language import language
 from metering.log import set_up_log
-from metering.settings_schema import with_tables
 from metering.settings_schema import write_schemas as write_file_schemas
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -161,13 +160,11 @@ def schema(
 ) -> None:
     """Write the JSON Schemas of all messages of the feeds, the AsyncAPI document, and the schemas of our YAML files."""
     try:
-        for path in [*write_schemas(out), *write_file_schemas(out, MODELS)]:
-            typer.echo(str(path))
-        if readme is not None:
-            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
-            typer.echo(str(readme))
+        of_feeds = write_schemas(out)
     except OSError as error:
-        raise StopAndFix(f"{out}: cannot be written: {error.strerror}") from error
+        raise StopAndFix(f"{error.filename}: cannot be written: {error.strerror}") from error
+    for path in [*of_feeds, *write_file_schemas(out, MODELS, readme)]:
+        typer.echo(str(path))
 
 
 @cli.command()

@@ -16,6 +16,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from metering.errors import StopAndFix
+
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -25,18 +27,29 @@ def schema_text(name: str, model: type[BaseModel]) -> str:
     return json.dumps(schema, ensure_ascii=False, indent=1, sort_keys=False) + "\n"
 
 
-def write_schemas(folder: Path, models: Mapping[str, type[BaseModel]]) -> list[Path]:
-    """Write ``<name>.schema.json`` for every kind of file.
+def write_schemas(folder: Path, models: Mapping[str, type[BaseModel]], readme: Path | None = None) -> list[Path]:
+    """Write ``<name>.schema.json`` for every kind of file, and their option tables anew into a Markdown file.
+
+    Returns:
+        What was written.
 
     Raises:
-        OSError: the folder cannot be written to.
+        StopAndFix: something cannot be written, or the Markdown file has no place for a table.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, model in models.items():
-        path = folder / f"{name}.schema.json"
-        path.write_text(schema_text(name, model), encoding="utf-8")
-        paths.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, model in models.items():
+            path = folder / f"{name}.schema.json"
+            path.write_text(schema_text(name, model), encoding="utf-8")
+            paths.append(path)
+        if readme is not None:
+            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), models), encoding="utf-8")
+            paths.append(readme)
+    except OSError as error:
+        raise StopAndFix(f"{error.filename}: cannot be written: {error.strerror}") from error
+    except ValueError as error:
+        raise StopAndFix(f"{readme}: {error}") from error
     return paths
 
 

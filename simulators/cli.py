@@ -20,7 +20,7 @@ from metering.clock import Clock, SimulatedClock, SystemClock
 from metering.config_file import load_file
 from metering.errors import BackOff, StopAndFix
 from metering.language import Language, language
-from metering.settings_schema import with_tables, write_schemas
+from metering.settings_schema import write_schemas
 from simulators.companions import Services, write_companions, write_keys
 from simulators.consumers.cli import app as consumers
 from simulators.demo import Demonstration, Outcome, prepare
@@ -131,14 +131,8 @@ def schema(
     readme: Annotated[Path | None, typer.Option(help="Markdown file whose option tables are written anew.")] = None,
 ) -> None:
     """Write the JSON Schema of park files, for editors."""
-    try:
-        for path in write_schemas(out, MODELS):
-            typer.echo(str(path))
-        if readme is not None:
-            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
-            typer.echo(str(readme))
-    except (OSError, ValueError) as error:
-        raise StopAndFix(f"{out}: {error}") from error
+    for path in write_schemas(out, MODELS, readme):
+        typer.echo(str(path))
 
 
 @app.command()

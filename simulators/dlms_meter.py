@@ -17,7 +17,7 @@ from simulators.dlms.associations import Associations
 from simulators.dlms.device import LogicalDevice
 from simulators.dlms.framing import INFORMATION, Broken, Framing, HdlcFraming, WrapperFraming, addressed
 from simulators.faults import Delivery, Wire
-from simulators.tcp_server import TcpServer, carry_out
+from simulators.tcp_server import Connection, TcpServer, carry_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +41,14 @@ class DlmsServer(TcpServer[DlmsEndpoint]):
         return _Connection(self)
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Connection):
     """One client: its framing and its associations."""
 
     def __init__(self, server: DlmsServer) -> None:
+        super().__init__(server)
         self._server = server
         self._framing = server.endpoint.make_framing()
         self._associations = Associations(server.endpoint.devices, server.endpoint.wire)
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
-        self._transport = transport
-        if not self._server.joined(self):
-            transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
-        del exc
-        self._transport = None
-        self._server.left(self)
 
     def data_received(self, data: bytes) -> None:
         """Answer whatever is complete."""
@@ -72,11 +59,6 @@ class _Connection(asyncio.Protocol):
             return
         for reply in replies:
             carry_out(self._server.endpoint.wire.carried(reply, self._server.now_ms()), self._transport)
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def _answer(self, client: int, address: int, request: bytes) -> bytes | None:
         self._server.requests_total += address in self._server.endpoint.devices

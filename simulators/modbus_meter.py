@@ -16,7 +16,7 @@ from simulators.faults import Delivery, Wire
 from simulators.framing import BadStreamError, Frame, MbapFrame, RtuFrame
 from simulators.lies import Metered
 from simulators.meter_image import MeterImage, refusal
-from simulators.tcp_server import TcpServer, Wired, carry_out
+from simulators.tcp_server import Connection, TcpServer, Wired, carry_out
 
 UnknownUnit = Literal["silent", "exception"]
 
@@ -84,26 +84,13 @@ class ModbusServer(TcpServer[Endpoint]):
         return self.endpoint.answer(frame, self.now_ms())
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Connection):
     """Cuts the byte stream into frames and sends what is delivered."""
 
     def __init__(self, server: ModbusServer) -> None:
+        super().__init__(server)
         self._server = server
         self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
-        self._transport = transport
-        if not self._server.joined(self):
-            transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
-        del exc
-        self._transport = None
-        self._server.left(self)
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole frame; a stream that is not Modbus TCP ends the connection."""
@@ -115,7 +102,6 @@ class _Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Drop the connection."""
+        """Drop the connection, and what has come of a frame."""
         self._buffer.clear()
-        if self._transport is not None:
-            self._transport.abort()
+        super().abort()

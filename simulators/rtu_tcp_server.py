@@ -8,7 +8,7 @@ from metering.clock import Clock
 from simulators.faults import Delivery
 from simulators.modbus_meter import LineEndpoint
 from simulators.paced_line import LineSpeed, PacedLine
-from simulators.tcp_server import TcpServer
+from simulators.tcp_server import Connection, TcpServer
 
 
 class RtuTcpServer(TcpServer[LineEndpoint]):
@@ -40,27 +40,18 @@ class RtuTcpServer(TcpServer[LineEndpoint]):
         return _LineConnection(self, self._speed)
 
 
-class _LineConnection(asyncio.Protocol):
+class _LineConnection(Connection):
     """Hands characters to the line and back."""
 
     def __init__(self, server: RtuTcpServer, speed: LineSpeed) -> None:
+        super().__init__(server)
         self._server = server
         self._line = PacedLine(self, self._say, speed, self._hang_up)
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
-        self._transport = transport
-        if not self._server.joined(self):
-            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
-        del exc
+        """The client has gone; what was under way never arrives."""
         self._line.stop()
-        self._transport = None
-        self._server.left(self)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Characters for the line."""
@@ -73,11 +64,6 @@ class _LineConnection(asyncio.Protocol):
     def echoes(self, octets: bytes) -> bool:
         """Whether the serial server hears itself."""
         return self._server.echoes(octets)
-
-    def abort(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def _hang_up(self) -> None:
         """The serial server's own fault; what has gone out still arrives."""

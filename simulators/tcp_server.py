@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from metering.clock import Clock
 from simulators.faults import Delivery, Wire
@@ -20,12 +20,31 @@ class Wired(Protocol):
         ...
 
 
-class Connection(Protocol):
-    """What a server can do with a connection."""
+class Connection(asyncio.Protocol):
+    """One client of a server; what is spoken is up to its kind."""
+
+    def __init__(self, server: TcpServer[Any]) -> None:
+        """Nobody has come yet."""
+        self._joined = server
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server promises
+        self._transport = transport
+        if not self._joined.joined(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        del exc
+        self._transport = None
+        self._joined.left(self)
 
     def abort(self) -> None:
-        """Drop it."""
-        ...
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 Behind = TypeVar("Behind", bound=Wired)

@@ -12,8 +12,7 @@ from edge_agent.config import GatewaySettings
 from edge_agent.drivers.dlms.profile import DlmsProfile
 from edge_agent.drivers.dlt645.profile import Dlt645Profile
 from edge_agent.drivers.modbus.profile import Profile
-from metering.errors import StopAndFix
-from metering.settings_schema import with_tables, write_schemas
+from metering.settings_schema import write_schemas
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "gateway": GatewaySettings,
@@ -29,11 +28,5 @@ def schema(
     readme: Annotated[Path | None, typer.Option(help="Markdown file whose option tables are written anew.")] = None,
 ) -> None:
     """Write the JSON Schemas of gateway.yaml and of profiles, for editors."""
-    try:
-        for path in write_schemas(out, MODELS):
-            typer.echo(str(path))
-        if readme is not None:
-            readme.write_text(with_tables(readme.read_text(encoding="utf-8"), MODELS), encoding="utf-8")
-            typer.echo(str(readme))
-    except (OSError, ValueError) as error:
-        raise StopAndFix(f"{out}: {error}") from error
+    for path in write_schemas(out, MODELS, readme):
+        typer.echo(str(path))

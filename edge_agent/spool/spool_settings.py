@@ -1,4 +1,4 @@
-"""Where rounds wait, and how many."""
+"""The section ``spool`` of gateway.yaml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metering.settings import Duration, Settings
 
 
 class SpoolSettings(Settings):
-    """The section ``spool`` of gateway.yaml."""
+    """Where rounds wait, and how many."""
 
     path: Path = Field(Path("/var/lib/wattline/spool.db"), description="File of the spool; its folder must exist.")
     max_size_mb: int = Field(256, ge=1, le=65_536, description="Most the file may take on the disk, in MiB.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from metering.codec import decode, encode_packed
-from metering.message import Envelope
-from metering.round import FAILED, Round, unpack
+from edge_agent.spool.look import rounds_after
+from metering.round import FAILED, unpack
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Ticks:
 
 def ticks_of(spool: Path, meters: Collection[str]) -> Ticks:
     """Count the ticks of some meters in one rate group; the first and the last are left out, they may be cut off."""
-    rounds = list(rounds_in(spool))
+    rounds = [one for _, one in rounds_after(spool, 0)]
     instants = sorted({one.scheduled_at for one in rounds})
     if len(instants) < 3:
         return Ticks(0, 0, 0)
@@ -46,13 +45,3 @@ def held(spool: Path) -> int:
             return int(db.execute("SELECT coalesce(max(seq), 0) FROM item").fetchone()[0])
     except sqlite3.OperationalError:  # it is being made
         return 0
-
-
-def rounds_in(spool: Path) -> Iterator[Round]:
-    """Every round of a spool, while its owner may be running."""
-    with closing(sqlite3.connect(f"file:{spool}?mode=ro", uri=True)) as db:
-        found = db.execute("SELECT seq, body FROM item ORDER BY seq").fetchall()
-    for seq, body in found:
-        content = decode(encode_packed(Envelope(1, seq, 0), body)).content
-        if isinstance(content, Round):
-            yield content

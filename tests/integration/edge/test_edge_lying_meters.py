@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import sys
 from contextlib import suppress
 from datetime import datetime
@@ -14,9 +13,10 @@ from typing import Any
 import pytest
 from edge_servers import Broker
 
+from edge_agent.errors import NoSpool
+from edge_agent.spool.look import rounds_after
 from metering.round import REGISTER_DOUBTED, Quality, unpack
 from tests.support.roadside import Roadside, roadside
-from tests.support.ticks import rounds_in
 from tests.support.waiting import until
 
 HOURS = 4
@@ -46,8 +46,8 @@ def last_block_ms(blocks: list[dict[str, Any]]) -> int:
 
 def first_round_ms(spool: Path) -> int:
     """When the first round was due; 0 while there is none, or not even a spool."""
-    with suppress(sqlite3.OperationalError):
-        return next((one.scheduled_at for one in rounds_in(spool)), 0)
+    with suppress(NoSpool):
+        return next((one.scheduled_at for _, one in rounds_after(spool, 0)), 0)
     return 0
 
 
@@ -70,7 +70,7 @@ async def test_zeros_and_spikes_are_marked_and_no_quarter_of_an_hour_is_billed_w
         blocks = {meter: await load_blocks(street, meter) for meter in [*lying, "shop-102"]}
 
     marked = Quality(0)
-    for one in rounds_in(street.spool):
+    for _, one in rounds_after(street.spool, 0):
         for meter, bits in zip(one.meters, unpack(one.quality, "I"), strict=True):
             if bits & REGISTER_DOUBTED:
                 assert meter in lying
