@@ -135,14 +135,20 @@ class Park:
     def _device(self, one: ParkMeter, security: Security, counted: int) -> LogicalDevice:
         """A DLMS meter whose load profile begins with the park."""
         name = one.meter.name
-        clock = MeterClock(self.zone)
+        clock = MeterClock(self.zone, offset_s=self._ahead_s(name))
         events = dlms_entries(self._done_to(name))
         objects = electricity_meter(self._metered(one), clock, serial=name, installed_ms=self.start_ms, events=events)
         return locked(objects, security, secrets_of(self.settings.seed, name), counted)
 
     def _dlt645_meter(self, one: ParkMeter) -> Dlt645Meter:
         metered = self._metered(one)
-        return Dlt645Meter(metered, lived=partial(dlt645_records, self._done_to(one.meter.name), metered))
+        name = one.meter.name
+        return Dlt645Meter(
+            metered, ahead_s=self._ahead_s(name), lived=partial(dlt645_records, self._done_to(name), metered)
+        )
+
+    def _ahead_s(self, meter: str) -> int:
+        return sum(clock.ahead_s for clock in self.settings.clocks if clock.meter == meter)
 
     def _done_to(self, meter: str) -> list[Scenario]:
         return [scenario for scenario in self.scenarios if scenario.meter == meter]

@@ -106,6 +106,19 @@ class FaultSettings(Settings):
     lasts: Duration | None = Field(None, gt=0, description="How long it lasts; absent: for ever.")
 
 
+class ClockSettings(Settings):
+    """A meter whose own clock is wrong from the start."""
+
+    meter: Identifier = Field(description="Which meter; it speaks DLMS or DL/T 645.")
+    ahead: Duration = Field(0.0, ge=0, le=366 * 86400, description="How far its clock is ahead, to the second.")
+    behind: Duration = Field(0.0, ge=0, le=366 * 86400, description="How far it is behind, to the second.")
+
+    @property
+    def ahead_s(self) -> int:
+        """Ahead, or behind if negative."""
+        return round(self.ahead - self.behind)
+
+
 class ParkSettings(Settings):
     """What a park file may say."""
 
@@ -135,6 +148,9 @@ class ParkSettings(Settings):
     festivals: tuple[str, ...] = Field(("06-18", "11-11"), description="Festival dates, MM-DD (618, 双11).")
     scenarios: tuple[ScenarioSettings, ...] = Field((), description="What is done to which meter, and when.")
     faults: tuple[FaultSettings, ...] = Field((), description="What goes wrong on the wire or in a meter, and when.")
+    clocks: tuple[ClockSettings, ...] = Field(
+        (), description="Meters whose clocks are wrong; `clock --set` mends them."
+    )
 
 
 def meter_names(settings: ParkSettings) -> list[tuple[str, Trade]]:
@@ -179,12 +195,22 @@ def check_park(loaded: Loaded[ParkSettings]) -> list[Problem]:
             for name in fault.meters
             if name not in known
         ]
+    problems += _clocks(loaded, known)
     for n, festival in enumerate(settings.festivals):
         try:
             month_day(festival)
         except ValueError:
             problems.append(loaded.problem(("festivals", n), f"{festival!r} is not a date like 06-18"))
     return problems
+
+
+def _clocks(loaded: Loaded[ParkSettings], known: set[str]) -> Iterator[Problem]:
+    for n, clock in enumerate(loaded.value.clocks):
+        if clock.meter not in known:
+            yield loaded.problem(("clocks", n, "meter"), f"there is no meter {clock.meter!r}")
+        elif _speaks_modbus(loaded.value, clock.meter):
+            text = f"{clock.meter} speaks Modbus and tells no time → a meter on a line of DLMS or DL/T 645"
+            yield loaded.problem(("clocks", n, "meter"), text)
 
 
 def _speaks_modbus(settings: ParkSettings, meter: str) -> bool:

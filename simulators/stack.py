@@ -19,13 +19,14 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from metering.errors import StopAndFix
 from simulators.companions import Services, write_companions
 from simulators.park import Park
+from simulators.park_settings import LineType
 from simulators.program import Program
 
 Kind = Literal["embedded", "servers"]
@@ -131,7 +132,8 @@ class Stack:
         """
         argv = [sys.executable, "-m", "simulators", "run", self._file("park"), *_clock_option(clock)]
         program = await self._start("park", argv)
-        await self._until(program, lambda: "modbus_" in program.last_words())
+        lines = get_args(LineType)
+        await self._until(program, lambda: any(one.startswith(lines) for one in program.last_words().splitlines()))
         return program
 
     async def start_edge(self, clock: str | None = None) -> Program:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from simulators.dlms.data import Data, array, logical_name, structure
 from simulators.dlms.faults import DlmsFaults
-from simulators.dlms.objects import OBJECT_UNDEFINED, READ_WRITE_DENIED, CosemObject, Denied, Plain
+from simulators.dlms.objects import OBJECT_UNDEFINED, READ_WRITE_DENIED, CosemObject, Denied, Plain, Settable
 from simulators.dlms.seal import MeterKeys
 
 PUBLIC_CLIENT: Final = 16
@@ -56,7 +56,7 @@ class LogicalDevice:
     largest_pdu: int = 1024
     longest_list: int = 1000
     faults: DlmsFaults = field(default_factory=DlmsFaults)
-    on_set: Callable[[int, bytes, int, Data], None] | None = None
+    on_set: Callable[[int, bytes, int, Data], None] | None = None  # in the place of the objects
     random_octets: Callable[[int], bytes] = secrets.token_bytes
     heard: int = -1  # the highest counter of a reader
     sent: int = 0  # the next counter of ours
@@ -91,6 +91,23 @@ class LogicalDevice:
         if found is None:
             raise Denied(OBJECT_UNDEFINED)
         return found.get(attribute, at_ms, selection)
+
+    def set(self, access: Access, place: tuple[int, bytes, int], value: Data, at_ms: int) -> None:
+        """Change one attribute.
+
+        Raises:
+            Denied: this client may not, or nobody may.
+        """
+        class_id, name, attribute = place
+        if self.on_set is not None:
+            self.on_set(class_id, name, attribute, value)
+            return
+        found = self.objects.get((class_id, name))
+        if found is None:
+            raise Denied(OBJECT_UNDEFINED)
+        if not access.everything or not isinstance(found, Settable):
+            raise Denied(READ_WRITE_DENIED)
+        found.set(attribute, value, at_ms)
 
     def _object_list(self) -> Data:
         rights = structure(("array", []), ("array", []))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from io import BytesIO
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from simulators.dlms.data import NOTHING, Data, array, logical_name, read, structure
 
@@ -24,6 +24,7 @@ OBJECT_UNDEFINED: Final = 4
 TYPE_UNMATCHED: Final = 12
 
 _NO_DEVIATION: Final = -0x8000
+_STAMP_OCTETS: Final = 12
 
 
 class Denied(Exception):  # noqa: N818
@@ -50,6 +51,15 @@ class CosemObject(Protocol):
 
     def get(self, attribute: int, at_ms: int, selection: tuple[int, Data] | None) -> Data:
         """The attribute at an instant (ms since 1970 UTC), or the selected part of it; raises ``Denied``."""
+        ...
+
+
+@runtime_checkable
+class Settable(Protocol):
+    """What a client with rights may change."""
+
+    def set(self, attribute: int, value: Data, at_ms: int) -> None:
+        """Take a value at an instant (ms since 1970 UTC); raises ``Denied``."""
         ...
 
 
@@ -128,6 +138,15 @@ class MeterClock:
             return int(local.replace(tzinfo=self.zone).timestamp() * 1000)
         ahead = field if self.deviation == "inverted" else -field
         return int(local.replace(tzinfo=timezone(timedelta(minutes=ahead))).timestamp() * 1000)
+
+    def set(self, attribute: int, value: Data, at_ms: int) -> None:
+        """Take the time that a client means."""
+        kind, stamp = value
+        if attribute != 2:  # noqa: PLR2004
+            raise Denied(READ_WRITE_DENIED)
+        if kind != "octet-string" or len(stamp) != _STAMP_OCTETS:
+            raise Denied(TYPE_UNMATCHED)
+        self.offset_s, self.unset = (self.instant_ms(stamp) - at_ms) / 1000, False
 
     def get(self, attribute: int, at_ms: int, selection: tuple[int, Data] | None) -> Data:
         """The time, shown with the clock's own error."""

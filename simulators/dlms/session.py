@@ -10,7 +10,7 @@ from typing import Final
 
 from simulators.dlms.channel import Channel, is_dedicated
 from simulators.dlms.data import BadRequest, Data, length, logical_name, read, read_length, read_octets, to_bytes
-from simulators.dlms.device import BLOCK_GET, GENERAL_PROTECTION, GET, LISTS, MECHANISMS, Access, LogicalDevice
+from simulators.dlms.device import BLOCK_GET, GENERAL_PROTECTION, GET, LISTS, MECHANISMS, SET, Access, LogicalDevice
 from simulators.dlms.objects import Denied
 from simulators.dlms.seal import AUTHENTICATED, BadSeal
 
@@ -145,8 +145,8 @@ class Session:
             return _SERVICE_UNSUPPORTED
         if service == 0xC0 and self._granted & GET:  # noqa: PLR2004
             return self._get(stream, form, invoke, at_ms)
-        if service == 0xC1 and self.device.on_set is not None:  # noqa: PLR2004
-            return self._set(stream, form, invoke)
+        if service == 0xC1 and self._granted & SET:  # noqa: PLR2004
+            return self._set(stream, form, invoke, at_ms)
         return _SERVICE_UNSUPPORTED
 
     def _get(self, stream: BytesIO, form: int, invoke: int, at_ms: int) -> bytes:
@@ -191,25 +191,28 @@ class Session:
             self._long = None
         return bytes([0xC4, 2, invoke, last]) + number.to_bytes(4, "big") + b"\0" + length(len(part)) + part
 
-    def _set(self, stream: BytesIO, form: int, invoke: int) -> bytes:
+    def _set(self, stream: BytesIO, form: int, invoke: int, at_ms: int) -> bytes:
         place = self._setting[0] if form == 3 and self._setting else _place(stream)  # noqa: PLR2004
         if form != 3 and read_octets(stream, 1) != b"\0":  # noqa: PLR2004
             raise BadRequest("selective access in a SET")
         if form == 1:
-            self._changed(place, stream)
-            return bytes([0xC5, 1, invoke, 0])
+            return bytes([0xC5, 1, invoke, self._changed(place, stream, at_ms)])
         last, number = read_octets(stream, 1) != b"\0", read_octets(stream, 4)
         part = read_octets(stream, read_length(stream))
         before = self._setting[1] if form == 3 and self._setting else b""  # noqa: PLR2004
         self._setting = None if last else (place, before + part)
         if not last:
             return bytes([0xC5, 2, invoke]) + number
-        self._changed(place, BytesIO(before + part))
-        return bytes([0xC5, 3, invoke, 0]) + number
+        return bytes([0xC5, 3, invoke, self._changed(place, BytesIO(before + part), at_ms)]) + number
 
-    def _changed(self, place: tuple[int, bytes, int], stream: BytesIO) -> None:
-        if self.device.on_set is not None:
-            self.device.on_set(*place, read(stream))
+    def _changed(self, place: tuple[int, bytes, int], stream: BytesIO, at_ms: int) -> int:
+        """Take what was sent; return the data-access-result."""
+        assert self.access is not None  # noqa: S101 - there is an association
+        try:
+            self.device.set(self.access, place, read(stream), at_ms)
+        except Denied as error:
+            return error.code
+        return 0
 
     def _action(self, stream: BytesIO, channel: Channel) -> bytes:
         if _place(stream) != _REPLY_TO_HLS or self.access is None or self.access.mechanism != "gmac":

@@ -82,6 +82,8 @@ def test_wire_faults_stand_on_the_right_endpoint() -> None:
         ("festivals: [13-40]", "festivals[0]", "not a date like 06-18"),
         ("trades: {retail: 0}", "trades", "no meters"),
         ("lines: [{line: dlms_hdlc_tcp, parity: even}]", "lines[0]", "neither parity nor a second stop bit"),
+        ("clocks: [{meter: shop-999, ahead: 1h}]", "clocks[0].meter", "no meter 'shop-999'"),
+        ("clocks: [{meter: shop-101, ahead: 1h}]", "clocks[0].meter", "speaks Modbus and tells no time"),
         ("timezone: Mars/Base", "timezone", "not a time zone"),
         ("scenarios: [{meter: shop-101, scenario: magnet}]", "scenarios[0].scenario", "magnet"),
     ],
