@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.days.days import Days
-from collector.engine.checkpoint import Checkpoint, Progress
+from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine
 from collector.engine.newest import Newest
+from collector.engine.progress import Progress
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import iso
 from collector.keeping import Keeping, note_days

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from collector.days.day import encode_day
 from collector.days.days import Judged
-from collector.engine.checkpoint import Checkpoint, Outgoing, Progress
+from collector.engine.checkpoint import Checkpoint
+from collector.engine.progress import Outgoing, Progress
 from collector.events.event import Event
 from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay

@@ -22,10 +22,10 @@ from typing import Final
 import numpy as np
 
 from collector.days.days import TOUCHES, Days
-from collector.engine.checkpoint import Progress, Refused, note_oldest
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, Frame, blocks_of
 from collector.engine.newest import Newest
+from collector.engine.progress import Progress, Refused, note_oldest
 from collector.engine.rows import entries_of, entry_rows
 from collector.events.event import iso
 from collector.ingest.admission import Admission, Admitted

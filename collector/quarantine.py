@@ -7,9 +7,10 @@ judged: the checks have long passed that instant. Entries of meters' logs are, w
 from __future__ import annotations
 
 from collector.config import Configuration
-from collector.engine.checkpoint import Checkpoint, Progress, Refused
+from collector.engine.checkpoint import Checkpoint
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
+from collector.engine.progress import Progress, Refused
 from collector.store.store import Store
 from metering.codec import decode
 from metering.errors import DecodeError

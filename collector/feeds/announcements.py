@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from collector.engine.checkpoint import Outgoing
+from collector.engine.progress import Outgoing
 from collector.events.event import Event
 from collector.feeds.case import Case, Verdict
 from collector.feeds.feed_message import Stage, case_message, day_message, month_message

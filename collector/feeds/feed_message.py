@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from collector.engine.checkpoint import Outgoing
+from collector.engine.progress import Outgoing
 from collector.feeds.case import Case
 from collector.feeds.pricing import DayDeterminants, MonthDeterminants
 from metering.topics import Topics

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from collector.engine.checkpoint import Outgoing
+from collector.engine.progress import Outgoing
 from collector.engine.state_file import has_table, looking_into
 from collector.errors import CannotStart, StoreBusy
 from collector.feeds.case import Verdict

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from collector.engine.checkpoint import Refused
+from collector.engine.progress import Refused
 from collector.ingest.intake import Arrival
 from collector.ingest.sequence import Sequence, Verdict
 from collector.signals import Counters

@@ -23,8 +23,9 @@ import yaml
 
 from collector.cli import main
 from collector.config import Configuration, load
-from collector.engine.checkpoint import Checkpoint, Progress
+from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Outcome
+from collector.engine.progress import Progress
 from collector.events.event import Event
 from collector.feeding import sources_of
 from collector.feeds.http.server import application, server_of

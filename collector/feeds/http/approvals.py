@@ -12,7 +12,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from pydantic import Field
 
-from collector.engine.checkpoint import Outgoing
+from collector.engine.progress import Outgoing
 from collector.feeds.approval_list import ApprovalList
 from collector.feeds.feed_message import canonical
 from collector.feeds.http.problem import Refusal

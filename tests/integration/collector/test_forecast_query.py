@@ -12,7 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from collector.cli import cli
-from collector.engine.checkpoint import Checkpoint, Progress
+from collector.engine.checkpoint import Checkpoint
+from collector.engine.progress import Progress
 from collector.forecast.festival_days import encode_festival
 from collector.store.influx_connection import InfluxSettings
 from collector.store.influx_writer import InfluxStore

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from collector.cli import cli
 from collector.config import load
 from collector.days.day import decode_day
-from collector.engine.checkpoint import Checkpoint, Progress, Refused
+from collector.engine.checkpoint import Checkpoint
+from collector.engine.progress import Progress, Refused
 from collector.ingest.intake import Arrival
 from collector.quarantine import replay
 from collector.store.store import EnergyDayRow

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from collector.engine.checkpoint import Outgoing
 from collector.engine.engine import Outcome
+from collector.engine.progress import Outgoing
 from collector.feeds.announcements import Announcements
 from collector.feeds.case import Verdict
 from collector.feeds.pricing import DayDeterminants

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from collector.engine.chain_table import read_chain
-from collector.engine.checkpoint import Checkpoint, Progress
+from collector.engine.checkpoint import Checkpoint
+from collector.engine.progress import Progress
 from collector.events.chain import GENESIS, walk
 
 BODIES = {f"e-{n}": f'{{"n":{n}}}' for n in range(1, 6)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.engine.checkpoint import Outgoing, Progress
+from collector.engine.progress import Outgoing, Progress
 from collector.errors import StoreBusy, StoreRefuses
 from collector.events.event import Event
 from collector.feeds.outbox import OutboxRelay
