@@ -282,16 +282,18 @@ class Spool:
             eviction = evict(oldest, self._acknowledged, _EVICT_BATCH)
             if eviction is None:
                 return  # the round is larger than the spool: SQLite will say so
+            if eviction.gap is not None:
+                self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
             self._db.executemany("DELETE FROM item WHERE seq = ?", [(seq,) for seq in eviction.seqs])
             if eviction.gap is not None:
                 tables.put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
                 gaps_before = sum(item.rows for item in oldest if item.gap and item.seq in eviction.seqs)
                 self._evicted_rows += eviction.gap.rows - gaps_before
-                self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
 
     def _note_loss(self, items: Iterable[Held]) -> None:
         for item in items:
-            self._loss = Loss(item.kept_at, item.kept_at, item.seq).joined(self._loss)
+            (body,) = self._db.execute("SELECT body FROM item WHERE seq = ?", (item.seq,)).fetchone()
+            self._loss = Loss.by(item, body).joined(self._loss)
 
     def _next_after(self, seq: int, limit: int) -> list[SpooledItem]:
         found = self._db.execute(
@@ -303,7 +305,7 @@ class Spool:
             item = SpooledItem(first, last, rows, polled_at, body)
             if crc32(body) != crc:
                 log.error("spooled_round_corrupt", seq=last, rows=rows)
-                self._note_loss([Held(first, last, rows, gap=False, kept_at=polled_at)])
+                self._loss = Loss(polled_at, polled_at, last).joined(self._loss)
                 tables.write_meta(self._db, {"loss": str(self._loss)})
                 item = self._gap(Held(first, last, rows, gap=True), polled_at)
             if 0 < expected < first:  # rows vanished without SQLite noticing
