@@ -89,10 +89,10 @@ class Upkeep:
         return self.marks()
 
     def marks(self) -> dict[str, str]:
-        """Everything that is not written down yet."""
+        """Everything that is not written down yet; beside a loss everything: the disk may not have taken the last."""
         found = {} if self._taken is None else {LOSS_TAKEN: str(self._taken)}
         for care in self._cares.values():
-            if care.unwritten:
+            if care.unwritten or self._taken is not None:
                 found |= care.marks()
                 care.unwritten = False
         return found
@@ -247,13 +247,15 @@ class Upkeep:
         care.piece.took(took_s, len(outcome.rows))
         care.interval_ms = outcome.period_ms
         rows = fitting(outcome.rows, first, last, stretch)
-        if not care.missing.stretches or care.missing.stretches[0].first != stretch.first:
-            return None  # the clock was set meanwhile
+        if stretch not in care.missing.stretches[:1]:
+            return None  # the clock was set meanwhile, or rows of that time were given up
         if rows:
             content = round_of(self._gateway, meter, min(outcome.period_ms, _DAY_MS), rows, self._clocks.doubts(meter))
             if not await self._filing.file(content, {missing_mark(meter): str(care.missing.read_back(last))}):
                 return _NO_DISK
         self._counters.rows_read_back += len(rows)
         self._counters.rows_misfit += len(outcome.rows) - len(rows)
-        care.missing, care.unwritten = care.missing.read_back(last), True
+        if stretch in care.missing.stretches[:1]:
+            care.missing = care.missing.read_back(last)
+        care.unwritten = True
         return None
