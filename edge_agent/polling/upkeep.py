@@ -105,7 +105,8 @@ class Upkeep:
             return
         for care in self._cares.values():
             if care.interval_ms is not None:
-                care.missing = care.missing.lost(loss.since - care.period_ms, loss.until + care.period_ms)
+                around_ms = max(care.period_ms, _LEAST_MARGIN_MS)  # no good row need stand there any more
+                care.missing = care.missing.lost(loss.since - around_ms, loss.until + around_ms)
                 care.unwritten = True
         log.info("rows_given_up_missing", since=loss.since, until=loss.until)
 

@@ -19,14 +19,14 @@ from edge_agent.polling.upkeep import Upkeep
 from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
-from metering.clock import SystemClock
 from metering.ending import end
 from metering.round import Column, Origin, Round, pack
-from tests.support.upkeep_park import HOUR_MS, QUARTER_MS, read_back
+from tests.support.dlms_park import NOON_MS
+from tests.support.upkeep_park import HOUR_MS, QUARTER_MS, clock_at, read_back
 from tests.support.waiting import until
 
 IMPORT = "active_energy_import"
-GROUP = GroupSettings(id="main", every="60s", quantities=(IMPORT,))
+GROUP = GroupSettings(id="main", every="10s", quantities=(IMPORT,))
 
 
 class HesitantMeter:
@@ -78,7 +78,7 @@ class Room:
     """A spool of a megabyte, and upkeep of one meter that was not heard for hours."""
 
     def __init__(self, folder: Path) -> None:
-        clock, counters = SystemClock(), Counters()
+        clock, counters = clock_at(NOON_MS, 600.0), Counters()
         self.now_ms = clock.now_ms()
         self.spool = Spool(folder / "spool.db", "g1", 1 << 20, 0)
         self.meter = HesitantMeter()
@@ -129,6 +129,23 @@ async def test_rows_given_up_while_the_next_piece_is_under_way_are_asked_once_mo
         await end(tasks)
 
     assert first
+    assert set(first) <= set(again)
+
+
+async def test_all_rows_of_a_piece_that_was_given_up_are_asked_once_more_also_those_at_its_ends(room: Room) -> None:
+    room.meter.may_answer.set()
+    tasks = [asyncio.create_task(room.bus.run()), asyncio.create_task(room.upkeep.run())]
+    try:
+        await until(lambda: not room.upkeep.reading_back, "the whole hole")
+        first = read_back(room.spool, "m1")
+        await asyncio.to_thread(room.give_up, len(first))
+        room.upkeep.marks_due(room.now_ms)
+        await until(lambda: not room.upkeep.reading_back, "the rest")
+        again = read_back(room.spool, "m1")
+    finally:
+        await end(tasks)
+
+    assert len(first) >= 39
     assert set(first) <= set(again)
 
 
