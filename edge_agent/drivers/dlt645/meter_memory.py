@@ -75,7 +75,8 @@ class MeterMemory:
                 return second
             if second is not None and second < newest:
                 period_ms = min(newest - second, USUAL_INTERVAL_MS["daily"])
-        rows = await self._rows(_Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms), first_ms, last_ms)
+        shelf = _Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms, certain=kind == "daily")
+        rows = await self._rows(shelf, first_ms, last_ms)
         return rows if isinstance(rows, ReadFailure) else Intervals(period_ms, tuple(rows))
 
     def _midnight_between(self, first_ms: int, last_ms: int) -> bool:
@@ -86,7 +87,7 @@ class MeterMemory:
     async def _rows(self, shelf: _Shelf, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
         """Back from the last wanted, one by one; where the meter made none for a while, it stands nearer by so many."""
         found: dict[int, IntervalRow] = {}
-        back, looked = shelf.number_of(last_ms), False
+        back, looked = min(shelf.number_of(last_ms), shelf.most), False
         while back <= shelf.most and shelf.may_reach(back, first_ms):
             frozen = await self._freeze(shelf.prefix, f"{back:02X}", first_ms, last_ms)
             if isinstance(frozen, ReadFailure):
@@ -201,6 +202,7 @@ class _Shelf(NamedTuple):
     most: int
     newest: int  # its instant, ms since 1970 UTC
     period_ms: int
+    certain: bool  # or the meter was without power between its newest two, or was told another period
 
     def number_of(self, at_ms: int) -> int:
         """Where the last freeze at or before an instant must stand."""
@@ -208,7 +210,7 @@ class _Shelf(NamedTuple):
 
     def may_reach(self, number: int, at_ms: int) -> bool:
         """Whether the freeze of a number, or one after it, can be as late as an instant."""
-        return self.instant_of(number) + _SUMMER * self.period_ms >= at_ms
+        return not self.certain or self.instant_of(number) + _SUMMER * self.period_ms >= at_ms
 
     def instant_of(self, number: int) -> int:
         """When the freeze of a number must have been made."""

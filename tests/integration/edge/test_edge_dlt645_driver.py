@@ -206,6 +206,32 @@ async def test_timed_freezes_tell_how_far_apart_they_stand():
     assert driver.interval_ms("m") == found.period_ms == 7_200_000
 
 
+@pytest.mark.parametrize(
+    "minutes",
+    [
+        pytest.param([720, 420, 360, 300, 240, 180, 120, 60], id="without power before the newest"),
+        pytest.param([720, 540, 480, 420, 360, 300, 240, 180, 120, 60], id="for a shorter while"),
+        pytest.param([720, 660, 600, 540, 480, 420, 360, 300, 240, 180, 120, 60], id="never"),
+        pytest.param([720, 705, 690, 480, 420, 360, 300, 240, 180, 120, 60], id="told another period"),
+    ],
+)
+@pytest.mark.parametrize(("first", "last"), [(2 * 60, 6 * 60 + 30), (2 * 60, 2 * 60), (1, 60), (7 * 60, 7 * 60 + 59)])
+async def test_timed_freezes_are_found_whatever_stands_between_the_newest_two(
+    minutes: list[int], first: int, last: int
+):
+    line = AnswerLine(
+        {f"050000{n:02X}": bytes.fromhex(f"{m % 60:02d}{m // 60:02d}110726") for n, m in enumerate(minutes, 1)}
+        | {f"050001{n:02X}": bytes(20) for n in range(1, 13)}
+    )
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile(freezes="timed"))}, SystemClock())
+
+    found = await driver.load_profile("m", midnight(11) + first * 60_000, midnight(11) + last * 60_000)
+
+    assert isinstance(found, Intervals)
+    held = sorted(m for m in minutes if first <= m <= last)
+    assert [(row.measured_at - midnight(11)) // 60_000 for row in found.rows] == held
+
+
 async def test_a_clock_is_not_set_without_the_password_that_we_do_not_have():
     line = AnswerLine({})
     driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
