@@ -150,7 +150,7 @@ class MeterMemory:
         return to_the_minute(data, self._profile.zone)
 
     async def events(self, mark: str) -> NewEvents | ReadFailure:
-        """What was logged since ``mark``; a kind that the meter does not keep is left out."""
+        """What was logged since ``mark``; a kind that the meter does not keep, or counts in no number, is left out."""
         counts = _counts_of(mark)
         events: list[LoggedEvent] = []
         now: dict[str, int] = {}
@@ -161,16 +161,21 @@ class MeterMemory:
                 if not _missing(found):
                     return found
                 continue
+            if found is None:
+                now |= {name: counts[name]} if name in counts else {}
+                continue
             now[name], lost, new = found
             events += new
             missed += lost
         return NewEvents(tuple(sorted(events, key=lambda one: one.at)), msgspec.json.encode(now).decode(), missed)
 
-    async def _records(self, of: RecordList, before: int | None) -> tuple[int, int, list[LoggedEvent]] | ReadFailure:
+    async def _records(
+        self, of: RecordList, before: int | None
+    ) -> tuple[int, int, list[LoggedEvent]] | ReadFailure | None:
         """Count now, records overwritten unread, and what the new ones say. A count that fell was cleared."""
         count = await self._count(of)
         for _ in range(_TRIES):
-            if isinstance(count, ReadFailure):
+            if count is None or isinstance(count, ReadFailure):
                 return count
             since = before if before is not None and before <= count else 0
             new = min(count - since, MOST_RECORDS)
@@ -187,12 +192,9 @@ class MeterMemory:
             count = after
         return ReadFailure(Reason.GARBLED, f"records {of.name} came faster than they can be read")
 
-    async def _count(self, of: RecordList) -> int | ReadFailure:
+    async def _count(self, of: RecordList) -> int | ReadFailure | None:
         data = await self._ask(of.count_identifier)
-        if isinstance(data, ReadFailure):
-            return data
-        count = count_of(data)
-        return count if count is not None else ReadFailure(Reason.GARBLED, f"no count behind {of.count_identifier}")
+        return data if isinstance(data, ReadFailure) else count_of(data)
 
 
 class _Shelf(NamedTuple):

@@ -295,6 +295,19 @@ async def test_records_that_move_on_while_they_are_read_are_read_again():
     assert again == NewEvents((), log.mark)
 
 
+@pytest.mark.parametrize("octets", [b"\xff\xff\xff", b"\x00\x0a\x00", b"", b"\x01\x00"])
+async def test_a_kind_of_records_without_a_number_does_not_cost_the_others(octets: bytes):
+    line = AnswerLine({"03110000": octets, "03300D00": b"\1\0\0", "03300D01": cover("260711080000", "260711081500")})
+    both = profile(events=("power_failures", "cover_openings"))
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), both)}, SystemClock())
+
+    log = await driver.new_events("m", "")
+
+    assert isinstance(log, NewEvents)
+    assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED]
+    assert log.mark == '{"cover_openings":1}'
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("late", [0.5, 1.5, 2.2])
 async def test_no_late_answer_becomes_another_identifiers_value(kind: str, late: float, tmp_path: Path):
