@@ -295,6 +295,37 @@ async def test_records_that_move_on_while_they_are_read_are_read_again():
     assert again == NewEvents((), log.mark)
 
 
+async def test_the_end_of_a_record_that_was_read_before_it_ended_is_told_when_it_is_there():
+    held: dict[str, bytes | list[bytes]] = {"03300D00": b"\1\0\0", "03300D01": cover("260711100000", "FFFFFFFFFFFF")}
+    driver = Dlt645Driver(
+        AnswerLine(held), {"m": Dlt645Meter(address(1), profile(events=("cover_openings",)))}, SystemClock()
+    )
+    told: list[list[MeterEvent]] = []
+    mark = ""
+
+    async def look() -> None:
+        nonlocal mark
+        log = await driver.new_events("m", mark)
+        assert isinstance(log, NewEvents)
+        assert log.missed == 0
+        mark = log.mark
+        told.append([one.event for one in log.events])
+
+    await look()
+    await look()
+    held["03300D01"] = cover("260711100000", "260711103000")
+    await look()
+    await look()
+    held |= {"03300D00": b"\2\0\0", "03300D01": cover("260712100000", "FFFFFFFFFFFF"), "03300D02": held["03300D01"]}
+    await look()
+    held |= {"03300D00": b"\3\0\0", "03300D01": cover("260713100000", "260713100100")}
+    held["03300D02"] = cover("260712100000", "260712100100")
+    await look()
+
+    opened, closed = MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED
+    assert told == [[opened], [], [closed], [], [opened], [closed, opened, closed]]
+
+
 @pytest.mark.parametrize("octets", [b"\xff\xff\xff", b"\x00\x0a\x00", b"", b"\x01\x00"])
 async def test_a_kind_of_records_without_a_number_does_not_cost_the_others(octets: bytes):
     line = AnswerLine({"03110000": octets, "03300D00": b"\1\0\0", "03300D01": cover("260711080000", "260711081500")})
