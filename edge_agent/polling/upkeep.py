@@ -125,6 +125,8 @@ class Upkeep:
             if care.interval_ms is None:  # it remembers nothing
                 continue
             before = care.missing
+            if quality[n] & Quality.CLOCK_UNSYNCHRONISED and at < (before.seen_at or 0):
+                continue  # booted with a time of before the outage: it says nothing of where this row belongs
             care.missing = before.seen(at, import_kwh, care.tolerance_ms)
             care.unwritten = True
             if len(care.missing.stretches) > len(before.stretches):

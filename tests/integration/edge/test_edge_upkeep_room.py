@@ -1,4 +1,4 @@
-"""Upkeep beside a spool that gives rows up: what is said of it reaches the disk, whatever happens at the same time."""
+"""Upkeep of one meter beside a spool that gives rows up, and on a gateway that boots with a wrong time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.drivers.driver import Cost, ReadFailure, Reading
+from edge_agent.drivers.driver import GOOD, Cost, ReadFailure, Reading
 from edge_agent.drivers.memory import IntervalRow, Intervals
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.care import care_of
@@ -20,9 +20,9 @@ from edge_agent.polling.upkeep_settings import UpkeepSettings
 from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.ending import end
-from metering.round import Column, Origin, Round, pack
+from metering.round import Column, Origin, Quality, Round, pack
 from tests.support.dlms_park import NOON_MS
-from tests.support.upkeep_park import HOUR_MS, QUARTER_MS, clock_at, read_back
+from tests.support.upkeep_park import HOUR_MS, QUARTER_MS, clock_at, quarters_between, read_back
 from tests.support.waiting import until
 
 IMPORT = "active_energy_import"
@@ -87,8 +87,7 @@ class Room:
         cares = {self.bus: [care_of("m1", self.meter, (GROUP,), settings)]}
         filing = Filing(self.spool, clock, counters, lambda: None)
         self.upkeep = Upkeep(settings, "g1", cares, filing, clock, counters)
-        for at in (self.now_ms - 10 * HOUR_MS, self.now_ms):
-            self.upkeep.kept(live("m1", at))
+        self.upkeep.kept(live("m1", self.now_ms - 10 * HOUR_MS))
 
     def give_up(self, items: int) -> None:
         """Rounds of another meter until so many items are gone, and the collector knows of it."""
@@ -101,10 +100,10 @@ class Room:
         self.spool.acknowledge(self.spool.state().next_seq - 1)
 
 
-def live(meters: str | tuple[str, ...], at: int, kwh: list[float] | None = None) -> Round:
+def live(meters: str | tuple[str, ...], at: int, kwh: list[float] | None = None, doubts: Quality = GOOD) -> Round:
     meters = (meters,) if isinstance(meters, str) else meters
     column = Column.of(IMPORT, kwh or [at / HOUR_MS] * len(meters))
-    times, quality = pack([at] * len(meters), "q"), pack([0] * len(meters), "I")
+    times, quality = pack([at] * len(meters), "q"), pack([int(doubts)] * len(meters), "I")
     return Round("g1", "main", Origin.LIVE, 60_000, at // 60_000 * 60_000, meters, times, quality, (column,))
 
 
@@ -116,6 +115,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 async def test_rows_given_up_while_the_next_piece_is_under_way_are_asked_once_more(room: Room) -> None:
+    room.upkeep.kept(live("m1", room.now_ms))
     tasks = [asyncio.create_task(room.bus.run()), asyncio.create_task(room.upkeep.run())]
     try:
         await until(lambda: len(room.meter.asked) == 2, "the second piece")
@@ -134,6 +134,7 @@ async def test_rows_given_up_while_the_next_piece_is_under_way_are_asked_once_mo
 
 async def test_all_rows_of_a_piece_that_was_given_up_are_asked_once_more_also_those_at_its_ends(room: Room) -> None:
     room.meter.may_answer.set()
+    room.upkeep.kept(live("m1", room.now_ms))
     tasks = [asyncio.create_task(room.bus.run()), asyncio.create_task(room.upkeep.run())]
     try:
         await until(lambda: not room.upkeep.reading_back, "the whole hole")
@@ -149,7 +150,28 @@ async def test_all_rows_of_a_piece_that_was_given_up_are_asked_once_more_also_th
     assert set(first) <= set(again)
 
 
+@pytest.mark.parametrize("shown_h", [-10_000, -12, -10.4, -10.01])
+async def test_a_gateway_that_boots_with_an_old_time_still_reads_back_what_it_was_not_there_for(
+    room: Room, shown_h: float
+) -> None:
+    room.meter.may_answer.set()
+    for second in (0, 10, 20):
+        shown_ms = room.now_ms + round(shown_h * HOUR_MS) + second * 1000
+        now_kwh = [(room.now_ms + second * 1000) / HOUR_MS]
+        room.upkeep.kept(live("m1", shown_ms, now_kwh, Quality.CLOCK_UNSYNCHRONISED))
+    room.upkeep.kept(live("m1", room.now_ms + 30_000))
+    tasks = [asyncio.create_task(room.bus.run()), asyncio.create_task(room.upkeep.run())]
+    try:
+        await until(lambda: not room.upkeep.reading_back, "the whole hole")
+    finally:
+        await end(tasks)
+
+    first, last = room.now_ms - 10 * HOUR_MS, room.now_ms + 30_000
+    assert read_back(room.spool, "m1") == quarters_between(first, last)
+
+
 async def test_what_is_missing_is_said_along_with_the_loss_until_the_disk_has_both(room: Room) -> None:
+    room.upkeep.kept(live("m1", room.now_ms))
     room.spool.append(live("m1", room.now_ms - 20 * HOUR_MS), room.now_ms - 20 * HOUR_MS)
     room.upkeep.marks_due(room.now_ms)
     room.give_up(1)
