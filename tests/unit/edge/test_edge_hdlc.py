@@ -242,6 +242,14 @@ def test_the_opening_of_an_optical_head_agrees_on_the_speed() -> None:
     assert mode_e.answer(heard, fastest_baud=2400) == (b"\x06232\r\n", 2400, "ISk5\\2ME172-0123")
 
 
+@pytest.mark.parametrize("noise", [b"\0", b"\x7f\x7f", b"/", b"\r", mode_e.request() + b"\0"])
+def test_a_meter_is_heard_behind_the_noise_of_an_optical_head(noise: bytes) -> None:
+    found = mode_e.answer(noise + b"/ISk5\\2ME172-0123\r\n")
+
+    assert found is not None
+    assert found.identification == "ISk5\\2ME172-0123"
+
+
 @pytest.mark.parametrize(
     ("heard", "error"),
     [
