@@ -33,6 +33,7 @@ _WRITE_EVERY_MS: Final = 300_000
 _LOOK_EVERY_MS: Final = 30_000
 _LEAST_MARGIN_MS: Final = 60_000
 _DAY_MS: Final = 86_400_000
+_ALL_OF_THE_LOG: Final = "{}"  # a mark of no entries; an empty one would not be written down
 _NO_DISK: Final = ReadFailure(Reason.UNABLE, "the disk takes no rounds")
 
 
@@ -108,6 +109,8 @@ class Upkeep:
                 around_ms = max(care.period_ms, _LEAST_MARGIN_MS)  # no good row need stand there any more
                 care.missing = care.missing.lost(loss.since - around_ms, loss.until + around_ms)
                 care.unwritten = True
+            if loss.logs and care.log is not None:
+                care.log_mark, care.log.at, care.unwritten = _ALL_OF_THE_LOG, None, True
         log.info("rows_given_up_missing", since=loss.since, until=loss.until)
 
     def kept(self, content: Round) -> None:
@@ -202,12 +205,14 @@ class Upkeep:
             log.info("meter_clock_right_again", meter=meter, ahead_s=offset_s)
 
     async def _read_log(self, bus: Bus, care: Care) -> ReadFailure | None:
-        driver, meter = bus.driver, care.meter
+        driver, meter, mark = bus.driver, care.meter, care.log_mark
         if not isinstance(driver, EventLogs) or care.log is None:
             return None
-        outcome: NewEvents | ReadFailure = await bus.chore(meter, lambda: driver.new_events(meter, care.log_mark))
+        outcome: NewEvents | ReadFailure = await bus.chore(meter, lambda: driver.new_events(meter, mark))
         if isinstance(outcome, ReadFailure):
             return outcome
+        if care.log_mark != mark:
+            return None  # entries were given up meanwhile
         doubts = self._clocks.doubts(meter)
         entries = [(meter, at, event, doubts) for at, event in outcome.events if EARLIEST_MS <= at <= LATEST_MS]
         if entries or outcome.missed:
@@ -216,7 +221,9 @@ class Upkeep:
                 return _NO_DISK
         self._counters.log_entries += len(entries)
         self._counters.log_entries_unknown += outcome.unknown + len(outcome.events) - len(entries)
-        care.unwritten = care.unwritten or outcome.mark != care.log_mark
+        if care.log_mark != mark:
+            return None
+        care.unwritten = care.unwritten or outcome.mark != mark
         care.log_mark = outcome.mark
         if not outcome.more:
             care.log.done(self._clock.now_ms())

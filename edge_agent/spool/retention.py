@@ -41,9 +41,10 @@ class Loss:
     since: int
     until: int
     last: int  # the highest number among them
+    logs: int = 0  # 1: entries of meters' logs may be among them
 
     def __str__(self) -> str:
-        return f"{self.since} {self.until} {self.last}"
+        return f"{self.since} {self.until} {self.last} {self.logs}"
 
     @classmethod
     def of(cls, text: str) -> Loss | None:
@@ -52,7 +53,7 @@ class Loss:
         Raises:
             ValueError: something else.
         """
-        return cls(*map(int, text.split(" ", 2))) if text else None
+        return cls(*map(int, text.split(" ", 3))) if text else None
 
     @classmethod
     def by(cls, item: Held, body: bytes) -> Loss:
@@ -62,7 +63,7 @@ class Loss:
         except DecodeError:
             content = None
         if not isinstance(content, Round) or content.origin is not Origin.BACKFILL:
-            return cls(item.kept_at, item.kept_at, item.seq)
+            return cls(item.kept_at, item.kept_at, item.seq, int(not isinstance(content, Round)))
         times = unpack(content.measured_at, "q")
         return cls(min(times), max(times), item.seq)
 
@@ -70,7 +71,8 @@ class Loss:
         """Both in one: what lies between them is asked for along with them."""
         if other is None:
             return self
-        return Loss(min(self.since, other.since), max(self.until, other.until), max(self.last, other.last))
+        since, until = min(self.since, other.since), max(self.until, other.until)
+        return Loss(since, until, max(self.last, other.last), max(self.logs, other.logs))
 
 
 @dataclass(frozen=True, slots=True)

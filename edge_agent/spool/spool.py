@@ -305,7 +305,7 @@ class Spool:
             item = SpooledItem(first, last, rows, polled_at, body)
             if crc32(body) != crc:
                 log.error("spooled_round_corrupt", seq=last, rows=rows)
-                self._loss = Loss(polled_at, polled_at, last).joined(self._loss)
+                self._loss = Loss(polled_at, polled_at, last, logs=1).joined(self._loss)
                 tables.write_meta(self._db, {"loss": str(self._loss)})
                 item = self._gap(Held(first, last, rows, gap=True), polled_at)
             if 0 < expected < first:  # rows vanished without SQLite noticing

@@ -244,6 +244,25 @@ async def test_what_a_meter_logs_is_sent_once_also_over_a_restart(tmp_path: Path
     ]
 
 
+async def test_entries_of_a_log_that_a_full_spool_gave_up_are_asked_from_the_meter_again(
+    tmp_path: Path, park: ParkClock
+) -> None:
+    entries = [(NOON_MS - 7_000, 44), (NOON_MS - 5_000, 45)]
+    async with serving({1: device(meter={"events": entries})}, clock=park) as server:
+        file = gateway_file(tmp_path, bus_of(server), METERS[:1], every="5min", spool_mb=1)
+        async with running(file, park.shown) as gateway:
+            spool = gateway.spool
+            await until(lambda: logged(spool), "the log")
+            first = logged(spool)
+            await asyncio.to_thread(fill, spool, park.now_ms())
+            assert logged(spool) == []
+            spool.acknowledge(spool.state().next_seq - 1)
+            await until(lambda: logged(spool), "the log again")
+            again = logged(spool)
+
+    assert again == first == [(MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED)]
+
+
 def durable(path: Path, meter: str) -> list[int]:
     """What a spool holds of a meter's history, seen from outside."""
     found = [one for _, one in rounds_after(path, 0) if one.origin is Origin.BACKFILL]
