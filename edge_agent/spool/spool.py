@@ -28,7 +28,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeVar
@@ -37,7 +37,7 @@ from zlib import crc32
 from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool import tables
 from edge_agent.spool.retention import CORRUPT, EVICTED, LOSS_TAKEN, Held, Loss, evict
-from edge_agent.spool.salvage import salvage, salvage_marks
+from edge_agent.spool.salvage import salvage, salvage_loss, salvage_marks
 from edge_agent.spool.spool_settings import SpoolSettings
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.log import log
@@ -204,6 +204,9 @@ class Spool:
                 tables.insert(db, item.rows, item.body, item.polled_at)
                 saved += 1
             tables.write_marks(db, salvage_marks(aside))
+            if (pending := salvage_loss(aside)) is not None:
+                self._loss = replace(pending, last=1).joined(self._loss)
+            self._remember()
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise NoSpool(f"{self.path}: {error}") from error
