@@ -91,7 +91,7 @@ def test_a_meter_without_limits_gets_the_default() -> None:
     assert session.information == 128
 
 
-@pytest.mark.parametrize("information", ["8181", "818003050180ff", "818003050100", "00"])
+@pytest.mark.parametrize("information", ["81", "8180", "8181", "818003050180ff", "818003050100", "00"])
 def test_limits_that_make_no_sense_are_refused(information: str) -> None:
     session = HdlcSession(CLIENT, METER)
     session.open()
