@@ -47,7 +47,12 @@ class PieceSize:
 def fitting(rows: Iterable[IntervalRow], first: int, last: int, stretch: Stretch) -> list[IntervalRow]:
     """The rows that may stand in the stretch, between two instants (ms since 1970 UTC), both with them."""
     inside = (row for row in rows if first <= row.measured_at <= last and row.values)
-    return [row for row in inside if stretch.fits(row.values.get(IMPORT))]
+    return [row for row in inside if stretch.fits(_as_carried(row.values.get(IMPORT)))]
+
+
+def _as_carried(import_kwh: float | None) -> float | None:
+    """As a round would give it back: the registers beside the hole have come out of rounds, too."""
+    return None if import_kwh is None else Column.of(IMPORT, (import_kwh,)).values(1)[0]
 
 
 def round_of(gateway: str, meter: str, period_ms: int, rows: list[IntervalRow], doubts: Quality) -> Round:

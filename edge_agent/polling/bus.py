@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from edge_agent.drivers.driver import Driver, Listens, ReadFailure, Reading, Reason
 from edge_agent.polling.agenda import Agenda, Chore, Errand, Inquiry
@@ -144,7 +144,7 @@ class Bus:
 
     async def _answer(self, inquiry: Inquiry) -> None:
         failure = None if self.driver.connected else await self.driver.connect()
-        outcome = failure or await inquiry.exchange()
+        outcome = failure or await self._exchange(inquiry, "question_broken")
         if not isinstance(outcome, ReadFailure):
             self._heard(inquiry.meter)
         inquiry.deliver(outcome)
@@ -159,12 +159,7 @@ class Bus:
             return
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        try:
-            outcome = await chore.exchange()
-        except Exception as error:  # noqa: BLE001 - a bug in what may wait must not stop what may not
-            log.error("chore_broken", bus=self.name, meter=chore.meter, why=f"{type(error).__name__}: {error}")
-            self.driver.close()
-            outcome = ReadFailure(Reason.UNABLE, f"{type(error).__name__}: {error}")
+        outcome = await self._exchange(chore, "chore_broken")
         ended_s = loop.time()
         self._rests_until_s = ended_s + (ended_s - began_s) * (1 / self._chore_share - 1)
         if not isinstance(outcome, ReadFailure):
@@ -172,6 +167,15 @@ class Bus:
         elif outcome.quality is Quality.LINK_DOWN:
             self.driver.close()
         chore.deliver(outcome)
+
+    async def _exchange(self, item: Inquiry | Chore, broken: str) -> Any:
+        """What came of it: a bug in what may wait must not stop what may not."""
+        try:
+            return await item.exchange()
+        except Exception as error:  # noqa: BLE001
+            log.error(broken, bus=self.name, meter=item.meter, why=f"{type(error).__name__}: {error}")
+            self.driver.close()
+            return ReadFailure(Reason.UNABLE, f"{type(error).__name__}: {error}")
 
     async def _line_open(self, now: int) -> bool:
         if self.driver.connected:

@@ -33,6 +33,7 @@ _WRITE_EVERY_MS: Final = 300_000
 _LOOK_EVERY_MS: Final = 30_000
 _LEAST_MARGIN_MS: Final = 60_000
 _DAY_MS: Final = 86_400_000
+_ALL_OF_THE_LOG: Final = "{}"  # a mark of no entries; an empty one would not be written down
 _NO_DISK: Final = ReadFailure(Reason.UNABLE, "the disk takes no rounds")
 
 
@@ -89,10 +90,10 @@ class Upkeep:
         return self.marks()
 
     def marks(self) -> dict[str, str]:
-        """Everything that is not written down yet."""
+        """Everything that is not written down yet; beside a loss everything: the disk may not have taken the last."""
         found = {} if self._taken is None else {LOSS_TAKEN: str(self._taken)}
         for care in self._cares.values():
-            if care.unwritten:
+            if care.unwritten or self._taken is not None:
                 found |= care.marks()
                 care.unwritten = False
         return found
@@ -105,8 +106,11 @@ class Upkeep:
             return
         for care in self._cares.values():
             if care.interval_ms is not None:
-                care.missing = care.missing.lost(loss.since - care.period_ms, loss.until + care.period_ms)
+                around_ms = max(care.period_ms, _LEAST_MARGIN_MS)  # no good row need stand there any more
+                care.missing = care.missing.lost(loss.since - around_ms, loss.until + around_ms)
                 care.unwritten = True
+            if loss.logs and care.log is not None:
+                care.log_mark, care.log.at, care.unwritten = _ALL_OF_THE_LOG, None, True
         log.info("rows_given_up_missing", since=loss.since, until=loss.until)
 
     def kept(self, content: Round) -> None:
@@ -124,6 +128,8 @@ class Upkeep:
             if care.interval_ms is None:  # it remembers nothing
                 continue
             before = care.missing
+            if quality[n] & Quality.CLOCK_UNSYNCHRONISED and at < (before.seen_at or 0):
+                continue  # booted with a time of before the outage: it says nothing of where this row belongs
             care.missing = before.seen(at, import_kwh, care.tolerance_ms)
             care.unwritten = True
             if len(care.missing.stretches) > len(before.stretches):
@@ -199,12 +205,14 @@ class Upkeep:
             log.info("meter_clock_right_again", meter=meter, ahead_s=offset_s)
 
     async def _read_log(self, bus: Bus, care: Care) -> ReadFailure | None:
-        driver, meter = bus.driver, care.meter
+        driver, meter, mark = bus.driver, care.meter, care.log_mark
         if not isinstance(driver, EventLogs) or care.log is None:
             return None
-        outcome: NewEvents | ReadFailure = await bus.chore(meter, lambda: driver.new_events(meter, care.log_mark))
+        outcome: NewEvents | ReadFailure = await bus.chore(meter, lambda: driver.new_events(meter, mark))
         if isinstance(outcome, ReadFailure):
             return outcome
+        if care.log_mark != mark:
+            return None  # entries were given up meanwhile
         doubts = self._clocks.doubts(meter)
         entries = [(meter, at, event, doubts) for at, event in outcome.events if EARLIEST_MS <= at <= LATEST_MS]
         if entries or outcome.missed:
@@ -213,7 +221,9 @@ class Upkeep:
                 return _NO_DISK
         self._counters.log_entries += len(entries)
         self._counters.log_entries_unknown += outcome.unknown + len(outcome.events) - len(entries)
-        care.unwritten = care.unwritten or outcome.mark != care.log_mark
+        if care.log_mark != mark:
+            return None
+        care.unwritten = care.unwritten or outcome.mark != mark
         care.log_mark = outcome.mark
         if not outcome.more:
             care.log.done(self._clock.now_ms())
@@ -247,13 +257,15 @@ class Upkeep:
         care.piece.took(took_s, len(outcome.rows))
         care.interval_ms = outcome.period_ms
         rows = fitting(outcome.rows, first, last, stretch)
-        if not care.missing.stretches or care.missing.stretches[0].first != stretch.first:
-            return None  # the clock was set meanwhile
+        if stretch not in care.missing.stretches[:1]:
+            return None  # the clock was set meanwhile, or rows of that time were given up
         if rows:
             content = round_of(self._gateway, meter, min(outcome.period_ms, _DAY_MS), rows, self._clocks.doubts(meter))
             if not await self._filing.file(content, {missing_mark(meter): str(care.missing.read_back(last))}):
                 return _NO_DISK
         self._counters.rows_read_back += len(rows)
         self._counters.rows_misfit += len(outcome.rows) - len(rows)
-        care.missing, care.unwritten = care.missing.read_back(last), True
+        if stretch in care.missing.stretches[:1]:
+            care.missing = care.missing.read_back(last)
+        care.unwritten = True
         return None

@@ -12,6 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from metering.codec import decode, encode_packed
+from metering.errors import DecodeError
+from metering.message import Envelope
+from metering.round import Origin, Round, unpack
+
 EVICTED: Final = "evicted"
 CORRUPT: Final = "corrupt"
 LOSS_TAKEN: Final = "loss_taken"
@@ -31,14 +36,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Rounds that the collector will never have, by when they were kept: ms since 1970 UTC, both included."""
+    """Rounds that the collector will never have, by the time they are of: ms since 1970 UTC, both included."""
 
     since: int
     until: int
     last: int  # the highest number among them
+    logs: int = 0  # 1: entries of meters' logs may be among them
 
     def __str__(self) -> str:
-        return f"{self.since} {self.until} {self.last}"
+        return f"{self.since} {self.until} {self.last} {self.logs}"
 
     @classmethod
     def of(cls, text: str) -> Loss | None:
@@ -47,13 +53,26 @@ class Loss:
         Raises:
             ValueError: something else.
         """
-        return cls(*map(int, text.split(" ", 2))) if text else None
+        return cls(*map(int, text.split(" ", 3))) if text else None
+
+    @classmethod
+    def by(cls, item: Held, body: bytes) -> Loss:
+        """What is lost with one item: live rows are as old as the item, what was read back of a meter is older."""
+        try:
+            content = decode(encode_packed(Envelope(0, item.seq, 0), body)).content
+        except DecodeError:
+            content = None
+        if not isinstance(content, Round) or content.origin is not Origin.BACKFILL:
+            return cls(item.kept_at, item.kept_at, item.seq, int(not isinstance(content, Round)))
+        times = unpack(content.measured_at, "q")
+        return cls(min(times), max(times), item.seq)
 
     def joined(self, other: Loss | None) -> Loss:
         """Both in one: what lies between them is asked for along with them."""
         if other is None:
             return self
-        return Loss(min(self.since, other.since), max(self.until, other.until), max(self.last, other.last))
+        since, until = min(self.since, other.since), max(self.until, other.until)
+        return Loss(since, until, max(self.last, other.last), max(self.logs, other.logs))
 
 
 @dataclass(frozen=True, slots=True)

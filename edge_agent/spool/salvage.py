@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from edge_agent.spool.retention import Loss
+
 _GIVE_UP_AFTER: Final = 10_000  # numbers in a row that cannot be read
 _NEXT: Final = "SELECT seq, rows, polled_at, gap, crc32, body FROM item WHERE seq > ? ORDER BY seq LIMIT 1"
 
@@ -50,6 +52,14 @@ def salvage_marks(path: Path) -> dict[str, str]:
     with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path, isolation_level=None)) as db:
         return {str(name): str(value) for name, value in db.execute("SELECT name, value FROM mark")}
     return {}
+
+
+def salvage_loss(path: Path) -> Loss | None:
+    """What a damaged file had given up and nobody had taken care of; ``None`` if it does not say."""
+    with suppress(sqlite3.Error, OSError, ValueError, TypeError), closing(sqlite3.connect(path)) as db:
+        row = db.execute("SELECT value FROM meta WHERE key = 'loss'").fetchone()
+        return Loss.of(row[0]) if row else None
+    return None
 
 
 def _acknowledged(db: sqlite3.Connection) -> int:

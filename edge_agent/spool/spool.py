@@ -28,7 +28,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeVar
@@ -37,7 +37,7 @@ from zlib import crc32
 from edge_agent.errors import DiskFull, NoSpool
 from edge_agent.spool import tables
 from edge_agent.spool.retention import CORRUPT, EVICTED, LOSS_TAKEN, Held, Loss, evict
-from edge_agent.spool.salvage import salvage, salvage_marks
+from edge_agent.spool.salvage import salvage, salvage_loss, salvage_marks
 from edge_agent.spool.spool_settings import SpoolSettings
 from edge_agent.spool.state import PAGE_BYTES, SpoolState, next_seq_of, oldest_of, state_of, used_pages_of
 from metering.log import log
@@ -204,6 +204,9 @@ class Spool:
                 tables.insert(db, item.rows, item.body, item.polled_at)
                 saved += 1
             tables.write_marks(db, salvage_marks(aside))
+            if (pending := salvage_loss(aside)) is not None:
+                self._loss = replace(pending, last=1).joined(self._loss)
+            self._remember()
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise NoSpool(f"{self.path}: {error}") from error
@@ -282,16 +285,18 @@ class Spool:
             eviction = evict(oldest, self._acknowledged, _EVICT_BATCH)
             if eviction is None:
                 return  # the round is larger than the spool: SQLite will say so
+            if eviction.gap is not None:
+                self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
             self._db.executemany("DELETE FROM item WHERE seq = ?", [(seq,) for seq in eviction.seqs])
             if eviction.gap is not None:
                 tables.put_gap(self._db, self._gateway, eviction.gap, EVICTED, now_ms)
                 gaps_before = sum(item.rows for item in oldest if item.gap and item.seq in eviction.seqs)
                 self._evicted_rows += eviction.gap.rows - gaps_before
-                self._note_loss(item for item in oldest if item.seq in eviction.seqs and not item.gap)
 
     def _note_loss(self, items: Iterable[Held]) -> None:
         for item in items:
-            self._loss = Loss(item.kept_at, item.kept_at, item.seq).joined(self._loss)
+            (body,) = self._db.execute("SELECT body FROM item WHERE seq = ?", (item.seq,)).fetchone()
+            self._loss = Loss.by(item, body).joined(self._loss)
 
     def _next_after(self, seq: int, limit: int) -> list[SpooledItem]:
         found = self._db.execute(
@@ -303,7 +308,7 @@ class Spool:
             item = SpooledItem(first, last, rows, polled_at, body)
             if crc32(body) != crc:
                 log.error("spooled_round_corrupt", seq=last, rows=rows)
-                self._note_loss([Held(first, last, rows, gap=False, kept_at=polled_at)])
+                self._loss = Loss(polled_at, polled_at, last, logs=1).joined(self._loss)
                 tables.write_meta(self._db, {"loss": str(self._loss)})
                 item = self._gap(Held(first, last, rows, gap=True), polled_at)
             if 0 < expected < first:  # rows vanished without SQLite noticing

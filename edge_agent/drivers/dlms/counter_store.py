@@ -50,16 +50,14 @@ class CounterFile:
             StopAndFix: it cannot be read.
         """
         try:
-            found = json.loads(self._path.read_text(encoding="ascii"))
-            marks = Marks(int(found["reserved"]), int(found["heard"]))
+            return _marks_in(self._path.read_text(encoding="ascii"))
         except FileNotFoundError:
             return Marks()
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise StopAndFix(
                 f"{self._path}: the invocation counters cannot be read ({error}) → put back a copy, or new keys into"
                 " the meter and remove the file"
             ) from None
-        return marks
 
     def reserve(self, count: int = BLOCK) -> range:
         """Numbers for the caller alone, on disk before they are used.
@@ -135,6 +133,14 @@ class CounterFile:
                 os.close(folder)
         except OSError as error:
             raise StopAndFix(f"{self._path}: cannot be written: {error.strerror}") from None
+
+
+def _marks_in(text: str) -> Marks:
+    found = json.loads(text)
+    marks = Marks(int(found["reserved"]), int(found["heard"]))
+    if marks.reserved < Marks().reserved or marks.heard < Marks().heard:
+        raise ValueError(f"{marks.reserved} reserved, {marks.heard} heard")
+    return marks
 
 
 class Counters:

@@ -108,7 +108,11 @@ def read_log(
     begin = max(datetime.fromtimestamp(mark.at / 1000, UTC), _BEGINNING)
     history = yield from read_history(reader, log, window._replace(first=begin), form)
     if mark.at and added > 0 and _beyond(history.rows, mark) < added:
-        history = yield from read_entries(reader, log, (mark.entries + 1, count), window, form)
+        try:
+            history = yield from read_entries(reader, log, (mark.entries + 1, count), window, form)
+        except Declined:
+            history = yield from read_history(reader, log, window, form)
+            del history.rows[:-added]
         return logged(history, LogMark(mark.at, mark.here, count), skip=0)
     return logged(history, LogMark(mark.at, mark.here, count), skip=mark.here, cleared=count < mark.entries)
 

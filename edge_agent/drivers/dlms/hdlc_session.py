@@ -174,7 +174,7 @@ def _parameter(number: int, size: int, value: int) -> bytes:
 def _offered(information: bytes) -> tuple[int, int]:
     """The largest information fields that the meter sends and takes; what it does not say is the default."""
     found = {_SENDS: DEFAULT_INFORMATION, _TAKES: DEFAULT_INFORMATION}
-    if information and (information[:2] != _PARAMETERS or len(information) != 3 + information[2]):
+    if information and (information[:2] != _PARAMETERS or list(information[2:3]) != [len(information) - 3]):
         raise Malformed("the limits in the meter's answer (UA) cannot be read")
     at = 3
     while at + 1 < len(information):

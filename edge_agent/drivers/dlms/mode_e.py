@@ -40,14 +40,16 @@ def answer(heard: bytes, fastest_baud: int = 9600) -> SignOn | None:
     """What was heard so far → how to go on; ``None`` while the identification is not complete.
 
     Args:
-        heard: all octets since the request, parity taken off; an echo of the request is passed over.
+        heard: all octets since the request, parity taken off; an echo of the request is passed over, and so is what
+            an optical head makes of the light before the slash.
         fastest_baud: the highest speed to agree to.
 
     Raises:
         Declined: the meter does not know mode E.
         Malformed: what came is no identification.
     """
-    lines = [line for line in heard.split(_END)[:-1] if line.startswith(b"/") and not line.startswith(b"/?")]
+    begun = [line[line.rfind(b"/") :] for line in heard.split(_END)[:-1] if b"/" in line]
+    lines = [line for line in begun if not line.startswith(b"/?")]
     if not lines:
         if len(heard) > _LONGEST:
             raise Malformed(f"no identification in {len(heard)} octets")

@@ -5,7 +5,8 @@ moved would be another instant's: a freeze counts only if its instant is the sam
 read, records only if their count is.
 
 A freeze that is wanted by time is looked for where it must stand if the meter has missed none since the newest; its own
-instant says how far off that was. The mark of the event records is the count of each kind, as JSON.
+instant says how far off that was. The mark of the event records is the count of each kind, as JSON, and of which kinds
+the newest record had no end yet.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MOST_FREEZES: Final = {"timed": 12, "daily": 62}
 _PREFIX: Final = {"timed": "0500", "daily": "0506"}
 _REGISTERS: Final = {"01": ("active_energy_import", "0001FF00"), "02": ("active_energy_export", "0002FF00")}
 _TRIES: Final = 3
+_UNENDED: Final = "unended "
 _SUMMER: Final = 1 / 8  # of a day: daylight saving moves a midnight by less
 
 USUAL_INTERVAL_MS: Final = {"timed": 3_600_000, "daily": 86_400_000}
@@ -75,7 +77,8 @@ class MeterMemory:
                 return second
             if second is not None and second < newest:
                 period_ms = min(newest - second, USUAL_INTERVAL_MS["daily"])
-        rows = await self._rows(_Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms), first_ms, last_ms)
+        shelf = _Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms, certain=kind == "daily")
+        rows = await self._rows(shelf, first_ms, last_ms)
         return rows if isinstance(rows, ReadFailure) else Intervals(period_ms, tuple(rows))
 
     def _midnight_between(self, first_ms: int, last_ms: int) -> bool:
@@ -86,7 +89,7 @@ class MeterMemory:
     async def _rows(self, shelf: _Shelf, first_ms: int, last_ms: int) -> list[IntervalRow] | ReadFailure:
         """Back from the last wanted, one by one; where the meter made none for a while, it stands nearer by so many."""
         found: dict[int, IntervalRow] = {}
-        back, looked = shelf.number_of(last_ms), False
+        back, looked = min(shelf.number_of(last_ms), shelf.most), False
         while back <= shelf.most and shelf.may_reach(back, first_ms):
             frozen = await self._freeze(shelf.prefix, f"{back:02X}", first_ms, last_ms)
             if isinstance(frozen, ReadFailure):
@@ -149,49 +152,62 @@ class MeterMemory:
         return to_the_minute(data, self._profile.zone)
 
     async def events(self, mark: str) -> NewEvents | ReadFailure:
-        """What was logged since ``mark``; a kind that the meter does not keep is left out."""
+        """What was logged since ``mark``; a kind that the meter does not keep, or counts in no number, is left out."""
         counts = _counts_of(mark)
         events: list[LoggedEvent] = []
         now: dict[str, int] = {}
         missed = 0
         for name in self._profile.events:
-            found = await self._records(RECORD_LISTS[name], counts.get(name))
+            found = await self._records(RECORD_LISTS[name], counts.get(name), unended=_UNENDED + name in counts)
             if isinstance(found, ReadFailure):
                 if not _missing(found):
                     return found
                 continue
-            now[name], lost, new = found
-            events += new
-            missed += lost
+            if found is None:
+                now |= {key: counts[key] for key in (name, _UNENDED + name) if key in counts}
+                continue
+            now[name] = found.total
+            now |= {_UNENDED + name: 1} if found.unended else {}
+            events += found.events
+            missed += found.missed
         return NewEvents(tuple(sorted(events, key=lambda one: one.at)), msgspec.json.encode(now).decode(), missed)
 
-    async def _records(self, of: RecordList, before: int | None) -> tuple[int, int, list[LoggedEvent]] | ReadFailure:
-        """Count now, records overwritten unread, and what the new ones say. A count that fell was cleared."""
+    async def _records(self, of: RecordList, before: int | None, *, unended: bool) -> _Records | ReadFailure | None:
+        """What is new; a count that fell was cleared. A record that had no end when it was read may have one now."""
         count = await self._count(of)
         for _ in range(_TRIES):
-            if isinstance(count, ReadFailure):
+            if count is None or isinstance(count, ReadFailure):
                 return count
             since = before if before is not None and before <= count else 0
             new = min(count - since, MOST_RECORDS)
+            known = int(unended and since == before and new < MOST_RECORDS)
             events: list[LoggedEvent] = []
-            for back in range(new, 0, -1):
+            has_no_end = False
+            for back in range(new + known, 0, -1):
                 record = await self._ask(of.identifier(back))
                 if isinstance(record, ReadFailure):
                     return record
-                events += of.events(record, self._profile.zone)
-            after = await self._count(of) if new else count
+                found = of.events(record, self._profile.zone)
+                has_no_end = 0 < len(found) < len(of.marks)
+                events += [one for one in found if back <= new or one.event is not of.marks[0][1]]
+            after = await self._count(of) if new + known else count
             if after == count:
-                lost = 0 if before is None else count - since - new
-                return count, lost, events
+                return _Records(count, 0 if before is None else count - since - new, events, has_no_end)
             count = after
         return ReadFailure(Reason.GARBLED, f"records {of.name} came faster than they can be read")
 
-    async def _count(self, of: RecordList) -> int | ReadFailure:
+    async def _count(self, of: RecordList) -> int | ReadFailure | None:
         data = await self._ask(of.count_identifier)
-        if isinstance(data, ReadFailure):
-            return data
-        count = count_of(data)
-        return count if count is not None else ReadFailure(Reason.GARBLED, f"no count behind {of.count_identifier}")
+        return data if isinstance(data, ReadFailure) else count_of(data)
+
+
+class _Records(NamedTuple):
+    """The records of one kind."""
+
+    total: int  # there ever were
+    missed: int  # overwritten unread
+    events: list[LoggedEvent]  # of the new ones
+    unended: bool  # whether the newest has no end yet
 
 
 class _Shelf(NamedTuple):
@@ -201,6 +217,7 @@ class _Shelf(NamedTuple):
     most: int
     newest: int  # its instant, ms since 1970 UTC
     period_ms: int
+    certain: bool  # or the meter was without power between its newest two, or was told another period
 
     def number_of(self, at_ms: int) -> int:
         """Where the last freeze at or before an instant must stand."""
@@ -208,7 +225,7 @@ class _Shelf(NamedTuple):
 
     def may_reach(self, number: int, at_ms: int) -> bool:
         """Whether the freeze of a number, or one after it, can be as late as an instant."""
-        return self.instant_of(number) + _SUMMER * self.period_ms >= at_ms
+        return not self.certain or self.instant_of(number) + _SUMMER * self.period_ms >= at_ms
 
     def instant_of(self, number: int) -> int:
         """When the freeze of a number must have been made."""

@@ -233,7 +233,8 @@ async def test_rows_say_while_the_gateway_does_not_know_the_time(endpoint: Modbu
     assert unsure == [True, True, False, False]
 
 
-async def test_a_chore_that_breaks_is_a_failure_and_the_polls_go_on(endpoint: ModbusScript):
+@pytest.mark.parametrize("by", [Bus.chore, Bus.ask])
+async def test_a_chore_or_a_question_that_breaks_is_a_failure_and_the_polls_go_on(endpoint: ModbusScript, by):
     endpoint.units = {1: counting}
 
     async def broken() -> Reading:
@@ -241,7 +242,7 @@ async def test_a_chore_that_breaks_is_a_failure_and_the_polls_go_on(endpoint: Mo
 
     async with running(bus_at(endpoint.port, 1)) as bus:
         async with asyncio.timeout(10):
-            outcome = await bus.chore("m1", broken)
+            outcome = await by(bus, "m1", broken)
         (row,) = await ask(bus, "m1")
 
     assert isinstance(outcome, ReadFailure)

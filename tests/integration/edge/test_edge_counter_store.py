@@ -96,7 +96,14 @@ def test_the_end_of_the_numbers_stops_this_meter_and_says_what_to_do(tmp_path: P
     assert CounterFile(path).marks().reserved == LAST - 1_000_500
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"reserved": 7}', '{"reserved": null, "heard": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"reserved": 7}', '{"reserved": null, "heard": 1}', '{"reserved": -5, "heard": 1}'),
+        *('{"reserved": 5, "heard": -2}', '{"reserved": 1e999, "heard": 1}', '{"reserved": 5, "heard": Infinity}'),
+        pytest.param("[" * 100_000, id="nested"),
+    ],
+)
 def test_a_file_that_cannot_be_read_stops_this_meter_instead_of_beginning_again(tmp_path: Path, text: str) -> None:
     path = tmp_path / "meter.json"
     path.write_text(text, encoding="ascii")

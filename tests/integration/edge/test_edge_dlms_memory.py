@@ -17,25 +17,35 @@ from metering.meter_event import MeterEvent
 from simulators.dlms.data import Data, logical_name
 from simulators.dlms.device import EVERYTHING, SET, LogicalDevice
 from simulators.dlms.meter import EVENT_LOG
-from simulators.dlms.objects import Column, MeterClock, Profile
+from simulators.dlms.objects import TYPE_UNMATCHED, Column, Denied, MeterClock, Profile
 from tests.support.dlms_park import DAY_MS, NOON_MS, SHANGHAI, device
 
 OPENED, CLOSED = MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED
 HOUR_MS = 3_600_000
 
 
+class ByTimeOnly(Profile):
+    """A profile that gives no rows by their numbers."""
+
+    def _selected(self, instants: Sequence[int], selection: tuple[int, Data] | None) -> Sequence[int]:
+        if selection is not None and selection[0] != 1:
+            raise Denied(TYPE_UNMATCHED)
+        return super()._selected(instants, selection)
+
+
 class Log:
     """A meter's log: the newest ``most`` of its entries."""
 
-    def __init__(self, most: int, *entries: tuple[int, int]) -> None:
+    def __init__(self, most: int, *entries: tuple[int, int], kind: type[Profile] = Profile) -> None:
         self.most = most
+        self.kind = kind
         self.entries = list(entries)
 
     def device(self, **rest: Any) -> LogicalDevice:
         """A meter with this log in place of a standing one; entries are found by their place."""
         codes = Column(1, logical_name("0-0:96.11.0"), 2, lambda at: ("unsigned", dict(self.entries)[at]))
         made = device(**rest)
-        log = Profile(EVENT_LOG, MeterClock(SHANGHAI), [codes], lambda _: [at for at, _ in self.held], 0)
+        log = self.kind(EVENT_LOG, MeterClock(SHANGHAI), [codes], lambda _: [at for at, _ in self.held], 0)
         made.objects[7, EVENT_LOG] = log  # type: ignore[index]
         return made
 
@@ -94,16 +104,21 @@ async def test_what_was_overwritten_unread_is_counted_and_a_log_that_was_cleared
     assert (events(after), after.missed) == ([OPENED], 0)
 
 
-async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(folder: Path) -> None:  # noqa: F811
-    log = Log(100, (NOON_MS + 2 * HOUR_MS, 44))
+@pytest.mark.parametrize("kind", [Profile, ByTimeOnly])
+async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
+    log = Log(100, (NOON_MS - HOUR_MS, 99), (NOON_MS + 2 * HOUR_MS, 44), kind=kind)
     async with connected(folder, meter=log.device()) as (driver, _):
         first = await asked(driver, "")
         log.entries += [(NOON_MS - 2000, 5), (NOON_MS - 1000, 45)]
         second = await asked(driver, first.mark)
         third = await asked(driver, second.mark)
 
+        log.entries.append((NOON_MS + 3 * HOUR_MS, 44))
+        fourth = await asked(driver, third.mark)
+
     assert events(second) == [MeterEvent.CLOCK_SET, CLOSED]
     assert third.events == ()
+    assert events(fourth) == [OPENED]
 
 
 async def test_a_long_log_is_read_in_pieces(folder: Path) -> None:  # noqa: F811

@@ -206,6 +206,32 @@ async def test_timed_freezes_tell_how_far_apart_they_stand():
     assert driver.interval_ms("m") == found.period_ms == 7_200_000
 
 
+@pytest.mark.parametrize(
+    "minutes",
+    [
+        pytest.param([720, 420, 360, 300, 240, 180, 120, 60], id="without power before the newest"),
+        pytest.param([720, 540, 480, 420, 360, 300, 240, 180, 120, 60], id="for a shorter while"),
+        pytest.param([720, 660, 600, 540, 480, 420, 360, 300, 240, 180, 120, 60], id="never"),
+        pytest.param([720, 705, 690, 480, 420, 360, 300, 240, 180, 120, 60], id="told another period"),
+    ],
+)
+@pytest.mark.parametrize(("first", "last"), [(2 * 60, 6 * 60 + 30), (2 * 60, 2 * 60), (1, 60), (7 * 60, 7 * 60 + 59)])
+async def test_timed_freezes_are_found_whatever_stands_between_the_newest_two(
+    minutes: list[int], first: int, last: int
+):
+    line = AnswerLine(
+        {f"050000{n:02X}": bytes.fromhex(f"{m % 60:02d}{m // 60:02d}110726") for n, m in enumerate(minutes, 1)}
+        | {f"050001{n:02X}": bytes(20) for n in range(1, 13)}
+    )
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile(freezes="timed"))}, SystemClock())
+
+    found = await driver.load_profile("m", midnight(11) + first * 60_000, midnight(11) + last * 60_000)
+
+    assert isinstance(found, Intervals)
+    held = sorted(m for m in minutes if first <= m <= last)
+    assert [(row.measured_at - midnight(11)) // 60_000 for row in found.rows] == held
+
+
 async def test_a_clock_is_not_set_without_the_password_that_we_do_not_have():
     line = AnswerLine({})
     driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), profile())}, SystemClock())
@@ -267,6 +293,50 @@ async def test_records_that_move_on_while_they_are_read_are_read_again():
 
     assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
     assert again == NewEvents((), log.mark)
+
+
+async def test_the_end_of_a_record_that_was_read_before_it_ended_is_told_when_it_is_there():
+    held: dict[str, bytes | list[bytes]] = {"03300D00": b"\1\0\0", "03300D01": cover("260711100000", "FFFFFFFFFFFF")}
+    driver = Dlt645Driver(
+        AnswerLine(held), {"m": Dlt645Meter(address(1), profile(events=("cover_openings",)))}, SystemClock()
+    )
+    told: list[list[MeterEvent]] = []
+    mark = ""
+
+    async def look() -> None:
+        nonlocal mark
+        log = await driver.new_events("m", mark)
+        assert isinstance(log, NewEvents)
+        assert log.missed == 0
+        mark = log.mark
+        told.append([one.event for one in log.events])
+
+    await look()
+    await look()
+    held["03300D01"] = cover("260711100000", "260711103000")
+    await look()
+    await look()
+    held |= {"03300D00": b"\2\0\0", "03300D01": cover("260712100000", "FFFFFFFFFFFF"), "03300D02": held["03300D01"]}
+    await look()
+    held |= {"03300D00": b"\3\0\0", "03300D01": cover("260713100000", "260713100100")}
+    held["03300D02"] = cover("260712100000", "260712100100")
+    await look()
+
+    opened, closed = MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED
+    assert told == [[opened], [], [closed], [], [opened], [closed, opened, closed]]
+
+
+@pytest.mark.parametrize("octets", [b"\xff\xff\xff", b"\x00\x0a\x00", b"", b"\x01\x00"])
+async def test_a_kind_of_records_without_a_number_does_not_cost_the_others(octets: bytes):
+    line = AnswerLine({"03110000": octets, "03300D00": b"\1\0\0", "03300D01": cover("260711080000", "260711081500")})
+    both = profile(events=("power_failures", "cover_openings"))
+    driver = Dlt645Driver(line, {"m": Dlt645Meter(address(1), both)}, SystemClock())
+
+    log = await driver.new_events("m", "")
+
+    assert isinstance(log, NewEvents)
+    assert [event.event for event in log.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED]
+    assert log.mark == '{"cover_openings":1}'
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -145,6 +145,34 @@ def test_rot_under_a_running_spool_heals_too(tmp_path: Path):
     spool.close()
 
 
+def test_what_was_given_up_is_not_forgotten_with_a_rotten_file(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    spool = Spool(path, "g", 1, 0)
+    given_up = 0
+    while not spool.state().evicted_rows:
+        given_up += 1
+        spool.append(a_round(given_up), NOW + given_up)
+    spool.close()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = b"\xa5" * (len(data) - len(data) // 2)
+    path.write_bytes(data)
+
+    spool = Spool(path, "g", 64 << 20, 0)
+    untold = spool.loss
+    spool.acknowledge(1)
+    told = spool.loss
+    spool.close()
+    spool = Spool(path, "g", 64 << 20, 0)
+    spool.acknowledge(1)
+    remembered = spool.loss
+    spool.close()
+
+    assert untold is None
+    assert told is not None
+    assert told == remembered
+    assert NOW < told.since <= told.until <= NOW + given_up
+
+
 def test_only_some_rotten_files_are_kept(tmp_path: Path):
     path = tmp_path / "spool.db"
     for _ in range(5):

@@ -138,15 +138,37 @@ async def test_what_a_full_spool_gave_up_is_asked_from_the_meters_once_the_colle
                 lambda: set(quarters_between(gone[0], gone[-1])) <= set(read_back(spool, "m1")), "the lost rows"
             )
             await until(lambda: not gateway._upkeep.reading_back, "the rest")
-            told = len(read_back(spool, "m1"))
+            told = read_back(spool, "m1")
+            stopped_ms = clock.now_ms()
         await polled(file, park, clock.now_ms() + HOUR_MS // 6, ticks=3)
         spool = Spool(tmp_path / "spool.db", "g1", 1 << 20, 0)
-        told_again = len(read_back(spool, "m1"))
+        told_again = [at for at in read_back(spool, "m1") if at < stopped_ms]
         spool.close()
 
     assert len(gone) >= 8
     assert all(one.first > gone[-1] for one in asked_before)
     assert told_again == told
+
+
+async def test_what_was_read_back_and_given_up_by_a_full_spool_is_read_back_again(
+    tmp_path: Path, park: ParkClock
+) -> None:
+    async with serving({1: device()}, clock=park) as server:
+        file = gateway_file(tmp_path, bus_of(server), METERS[:1], every="5min", spool_mb=1)
+        await polled(file, park, NOON_MS)
+        spool = Spool(tmp_path / "spool.db", "g1", 1 << 20, 0)
+        spool.acknowledge(spool.state().next_seq - 1)
+        spool.close()
+        park.shown = clock = clock_at(NOON_MS + 8 * HOUR_MS, SPEED)
+        async with running(file, clock) as gateway:
+            spool = gateway.spool
+            await until(lambda: len(read_back(spool, "m1")) >= 30, "eight hours of quarters")
+            await until(lambda: not gateway._upkeep.reading_back, "the rest")
+            first = read_back(spool, "m1")
+            await asyncio.to_thread(fill, spool, clock.now_ms())
+            await until(lambda: not set(first) & set(read_back(spool, "m1")), "all of it given up")
+            spool.acknowledge(spool.state().next_seq - 1)
+            await until(lambda: set(first) <= set(read_back(spool, "m1")), "the same once more")
 
 
 async def test_a_new_meter_misses_nothing_and_what_one_denies_stays_missing(tmp_path: Path, park: ParkClock) -> None:
@@ -220,6 +242,25 @@ async def test_what_a_meter_logs_is_sent_once_also_over_a_restart(tmp_path: Path
         (MeterEvent.COVER_OPENED, MeterEvent.MAGNETIC_FIELD, MeterEvent.COVER_CLOSED),
         (opened, MeterEvent.TERMINAL_COVER_CLOSED),
     ]
+
+
+async def test_entries_of_a_log_that_a_full_spool_gave_up_are_asked_from_the_meter_again(
+    tmp_path: Path, park: ParkClock
+) -> None:
+    entries = [(NOON_MS - 7_000, 44), (NOON_MS - 5_000, 45)]
+    async with serving({1: device(meter={"events": entries})}, clock=park) as server:
+        file = gateway_file(tmp_path, bus_of(server), METERS[:1], every="5min", spool_mb=1)
+        async with running(file, park.shown) as gateway:
+            spool = gateway.spool
+            await until(lambda: logged(spool), "the log")
+            first = logged(spool)
+            await asyncio.to_thread(fill, spool, park.now_ms())
+            assert logged(spool) == []
+            spool.acknowledge(spool.state().next_seq - 1)
+            await until(lambda: logged(spool), "the log again")
+            again = logged(spool)
+
+    assert again == first == [(MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED)]
 
 
 def durable(path: Path, meter: str) -> list[int]:

@@ -91,7 +91,7 @@ def test_a_meter_without_limits_gets_the_default() -> None:
     assert session.information == 128
 
 
-@pytest.mark.parametrize("information", ["8181", "818003050180ff", "818003050100", "00"])
+@pytest.mark.parametrize("information", ["81", "8180", "8181", "818003050180ff", "818003050100", "00"])
 def test_limits_that_make_no_sense_are_refused(information: str) -> None:
     session = HdlcSession(CLIENT, METER)
     session.open()
@@ -240,6 +240,14 @@ def test_the_opening_of_an_optical_head_agrees_on_the_speed() -> None:
     assert mode_e.answer(heard[:-1]) is None
     assert mode_e.answer(heard) == (b"\x06252\r\n", 9600, "ISk5\\2ME172-0123")
     assert mode_e.answer(heard, fastest_baud=2400) == (b"\x06232\r\n", 2400, "ISk5\\2ME172-0123")
+
+
+@pytest.mark.parametrize("noise", [b"\0", b"\x7f\x7f", b"/", b"\r", mode_e.request() + b"\0"])
+def test_a_meter_is_heard_behind_the_noise_of_an_optical_head(noise: bytes) -> None:
+    found = mode_e.answer(noise + b"/ISk5\\2ME172-0123\r\n")
+
+    assert found is not None
+    assert found.identification == "ISk5\\2ME172-0123"
 
 
 @pytest.mark.parametrize(

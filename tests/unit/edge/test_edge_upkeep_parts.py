@@ -66,6 +66,14 @@ def test_rows_outside_the_hole_or_with_a_register_that_cannot_stand_there_are_le
     assert kept == [rows[0], rows[2], rows[4]]
 
 
+@pytest.mark.parametrize("kwh", [1234.56 * 40, 0.07 * 40, 4711.8 * 60, 12.34 * 1.5, 100.00049, 100.0005, 99.9996])
+def test_a_row_of_a_register_that_stood_still_fits_whatever_a_round_rounds_away(kwh: float):
+    carried = round_of("g1", "m1", MINUTE, [interval(T0, kwh)], GOOD).columns[0].values(1)[0]
+    rows = [interval(T0 + MINUTE, kwh)]
+
+    assert fitting(rows, T0, T0 + HOUR, Stretch(T0, T0 + HOUR, low=carried, high=carried)) == rows
+
+
 def test_rows_of_a_history_become_a_round_of_one_meter():
     rows = [interval(T0 + 15 * MINUTE, 1.5), interval(T0 + 30 * MINUTE, None, Quality.PARTIAL)]
 
