@@ -25,6 +25,7 @@ from collector.days.days import DAY_KINDS, Days, Judged
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
+from collector.engine.frame import untimed
 from collector.engine.rows import ReadingRows, entry_rows
 from collector.events.event import Event, withdrawn
 from collector.feeds.statement import restated
@@ -172,7 +173,7 @@ def rows_of(fleet: Fleet, gateway: str, stored: StoredReadings) -> ReadingRows:
     bits = columns.pop("quality", None)
     quality = np.zeros(len(stored), np.uint32) if bits is None else np.nan_to_num(bits).astype(np.uint32)
     doubtful = stored.profiled & ((quality & np.uint32(Quality.METER_CLOCK_OFF)) != 0)
-    kept = np.flatnonzero(~doubtful)
+    kept = np.flatnonzero(~doubtful & ~untimed(quality))
     return ReadingRows(
         slots[stored.meter[kept]],
         stored.at[kept].astype(np.float64),

@@ -18,6 +18,7 @@ from edge_agent.heartbeat import beat, notify
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.care import care_of
 from edge_agent.polling.filing import Filing
+from edge_agent.polling.gateway_clock import GatewayClock
 from edge_agent.polling.gathering import RoundName
 from edge_agent.polling.memory import remember
 from edge_agent.polling.poller import Poller
@@ -110,6 +111,7 @@ class Gateway:
             for bus in self._buses.values()
         }
         self._upkeep = Upkeep(settings.upkeep, settings.gateway, cares, self._filing, clock, self._counters)
+        self._gateway_clock = GatewayClock(clock, self._synchronised, self.spool.marks(), self.spool.kept_until())
         self._pollers = [self._poller(group, drivers) for group in settings.groups]
 
     def stop(self) -> None:
@@ -156,7 +158,7 @@ class Gateway:
             self._filing,
             self._truth,
             self._clock,
-            self._synchronised,
+            self._gateway_clock,
             self._counters,
             self._upkeep,
             RANK[group.priority],

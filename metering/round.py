@@ -60,6 +60,7 @@ class Quality(IntFlag):
     REGISTER_STUCK = 1 << 11  # an energy register stands still while power flows
     OVERRUN = 1 << 12  # not asked: the line had no time left for it in this period
     METER_CLOCK_OFF = 1 << 13  # the meter's own clock is off by more than the limit: its stamps, its tariffs
+    CLOCK_BEHIND = 1 << 14  # the gateway's clock showed a time that had been before: the time of this row is wrong
 
 
 FAILED: Final = (

@@ -19,7 +19,7 @@ from collector.engine.fleet import Fleet, Floats
 from collector.engine.state import Chosen, chosen
 from collector.store.table import LOAD_PROFILE, READING, Ints, Mask, Rows, Scaled, Table
 from metering.meter_event import MeterEvent
-from metering.round import FAILED, NULL, Origin, Round
+from metering.round import FAILED, NULL, Origin, Quality, Round
 
 Bits = npt.NDArray[np.uint32]
 Layout = tuple[Origin, str, int, tuple[tuple[str, int], ...]]
@@ -100,12 +100,17 @@ class Block:
         return Table(READING, fleet.series, self.slots, self.at, columns, origin)
 
     def frames(self) -> Iterable[tuple[int, Frame]]:
-        """Each wave's number and frame."""
+        """Each wave's number and frame, without rows whose time is wrong."""
         floats = {column.name: _floats(column) for column in self.columns}
         at = self.at.astype(np.float64)
+        wrong_time = untimed(self.quality)
         for wave, rows in self.waves.items():
             columns = {name: values[rows] for name, values in floats.items()}
-            yield wave, Frame(self.slots[rows], at[rows], self.quality[rows], self.period_ms, columns)
+            frame = Frame(self.slots[rows], at[rows], self.quality[rows], self.period_ms, columns)
+            if wrong_time.any():
+                frame = frame.only(~wrong_time[rows])
+            if len(frame):
+                yield wave, frame
 
 
 class _Member(NamedTuple):
@@ -178,6 +183,12 @@ def _floats(column: Scaled) -> Floats:
     if column.valid is not None:
         values[~column.valid] = np.nan
     return values
+
+
+def untimed(quality: Bits) -> Mask:
+    """Which rows were not read when they say: they are stored, and judged by nobody."""
+    mask: Mask = (quality & np.uint32(int(Quality.CLOCK_BEHIND))) != 0
+    return mask
 
 
 def failed(quality: Bits) -> Mask:

@@ -7,13 +7,14 @@ While the gateway is not sure of the time, its rows say so and are sent all the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from edge_agent.drivers.driver import GOOD
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.filing import Filing
+from edge_agent.polling.gateway_clock import GatewayClock
 from edge_agent.polling.gathering import Gathering, RoundName, Row
 from edge_agent.polling.register_truth import RegisterTruth
 from edge_agent.polling.schedule import Schedule, Tick, clock_is_set
@@ -51,7 +52,7 @@ class Poller:
         filing: Filing,
         truth: RegisterTruth,
         clock: Clock,
-        synchronised: Callable[[], bool | None],
+        gateway_clock: GatewayClock,
         counters: Counters,
         memory: MeterMemories,
         priority: int = 0,
@@ -64,10 +65,9 @@ class Poller:
         self._truth = truth
         self._filing = filing
         self._clock = clock
-        self._synchronised = synchronised
+        self._gateway_clock = gateway_clock
         self._counters = counters
         self._memory = memory
-        self._unsynchronised = GOOD  # the bit of all rows while the gateway does not know the time
         self._doubted: dict[str, Quality] = {}
         self.failing: dict[str, bool] = {}
 
@@ -78,7 +78,6 @@ class Poller:
         async with asyncio.TaskGroup() as late:
             while not await self._reached(tick.starts_at, stop):
                 self._counters.ticks_skipped += tick.skipped
-                self._look_at_the_clock()
                 gathering, done = self._send_out(tick)
                 await self._reached(tick.closes_at, stop, done)
                 await self._keep(gathering)
@@ -89,11 +88,11 @@ class Poller:
     def _send_out(self, tick: Tick) -> tuple[Gathering, asyncio.Event]:
         gathering = Gathering(self._name, tick, self._meters)
         done = asyncio.Event()
-        unsynchronised = self._unsynchronised
+        of_all = self._gateway_clock.look()
 
         def deliver(row: Row) -> None:
             self.failing[row.meter] = bool(row.quality & FAILED)
-            doubts = self._doubts(row) | self._memory.clock_doubts(row) | unsynchronised
+            doubts = self._doubts(row) | self._memory.clock_doubts(row) | of_all
             gathering.add(Row(row.meter, row.measured_at, row.quality | doubts, row.values) if doubts else row)
             if gathering.complete:
                 done.set()
@@ -123,8 +122,10 @@ class Poller:
         content = gathering.take()
         if content is None:
             return
-        if await self._filing.file(content, self._memory.marks_due(self._clock.now_ms())):
+        marks = {**self._memory.marks_due(self._clock.now_ms()), **self._gateway_clock.marks_due()}
+        if await self._filing.file(content, marks):
             self._memory.kept(content)
+            self._gateway_clock.kept(marks)
         else:
             self._counters.rows_lost += content.rows
 
@@ -133,14 +134,6 @@ class Poller:
             log.error("clock_unset", why="readings without a time are worth nothing; waiting for the clock")
         while not clock_is_set(self._clock.now_ms()) and not stop.is_set():
             await asyncio.sleep(_LOOK_AGAIN_S)
-
-    def _look_at_the_clock(self) -> None:
-        now = Quality.CLOCK_UNSYNCHRONISED if self._synchronised() is False else GOOD
-        if now and not self._unsynchronised:
-            log.warning("clock_unsynchronised", group=self._name.group, why="nothing keeps the system's clock right")
-        elif self._unsynchronised and not now:
-            log.info("clock_synchronised", group=self._name.group)
-        self._unsynchronised = now
 
     async def _reached(self, at_ms: int, stop: asyncio.Event, done: asyncio.Event | None = None) -> bool:
         """Wait for an instant, or for ``done``; ``True`` if ``stop`` came."""

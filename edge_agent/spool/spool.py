@@ -133,6 +133,12 @@ class Spool:
         told = self._loss is not None and self._loss.last <= self._acknowledged
         return self._loss if told else None
 
+    def kept_until(self) -> int | None:
+        """When the newest round it holds was kept, ms since 1970 UTC; ``None`` if it holds none."""
+        with self._lock:
+            newest = self._healing(lambda: self._db.execute("SELECT max(polled_at) FROM item WHERE NOT gap").fetchone())
+        return None if newest[0] is None else int(newest[0])
+
     def oldest(self) -> int:
         """The oldest number held; the next to be given out if there is none."""
         with self._lock:

@@ -17,7 +17,7 @@ from collector.registry.records import RegistrySettings
 from collector.registry.registry import Registry
 from collector.store.sqlite_queries import SqliteQueries
 from collector.store.store import StoredReadings
-from metering.round import Origin
+from metering.round import Origin, Quality
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import T0, make_round, message
 from tests.support.stored import same, stored
@@ -81,7 +81,13 @@ class Collector:
         await self.room.store.close()
         self.room.checkpoint.close()
 
-    async def take(self, given: Mapping[Quarter, Reading], origin: Origin = Origin.LIVE) -> None:
+    async def take(
+        self,
+        given: Mapping[Quarter, Reading],
+        origin: Origin = Origin.LIVE,
+        quality: int = 0,
+        shifted_ms: int = 0,
+    ) -> None:
         """One round a gateway and quarter; a commit of all of them."""
         rounds: dict[tuple[int, str], dict[str, Reading]] = {}
         for (quarter, meter), reading in sorted(given.items()):
@@ -95,8 +101,9 @@ class Collector:
                     "active_power": [power for _, power in values.values()],
                 },
                 meters=list(values),
-                at=T0 + (quarter + 1) * QUARTER_MS,
+                at=T0 + (quarter + 1) * QUARTER_MS + shifted_ms,
                 gateway=gateway,
+                quality=[quality] * len(values),
                 period_ms=QUARTER_MS,
                 origin=origin,
             )
@@ -219,6 +226,33 @@ async def test_while_the_store_is_away_nothing_changes_and_it_is_tried_again(tmp
     assert rejudging._queries.refused == 1
     assert room.counters.store_retries == 1
     same(expected, collector.stored())
+    assert collector.closed() == closed
+    await collector.stop()
+
+
+def as_a_wrong_boot(given: Mapping[Quarter, Reading], quarters: int) -> dict[Quarter, Reading]:
+    """Readings as a gateway stamps them whose clock is behind."""
+    return {(quarter - quarters, meter): reading for (quarter, meter), reading in given.items()}
+
+
+async def test_rows_of_a_gateway_that_booted_with_an_old_time_are_stored_and_accuse_nobody(tmp_path: Path) -> None:
+    given = readings(2.5)
+    outage = {key: value for key, value in given.items() if 150 <= key[0] < 162}
+    booted = as_a_wrong_boot({key: value for key, value in outage.items() if key[0] >= 158}, 18)
+    expected, closed = await in_time(tmp_path / "in-time", without(given, outage))
+    collector = Collector(tmp_path / "booted")
+    await collector.start()
+    await collector.take({key: value for key, value in given.items() if key[0] < 150})
+    await collector.take(booted, quality=Quality.CLOCK_UNSYNCHRONISED | Quality.CLOCK_BEHIND, shifted_ms=60_000)
+    await collector.take({key: value for key, value in given.items() if key[0] >= 162})
+    late = only(given, "a", 20, 24)
+    await collector.take(late, Origin.BACKFILL)  # everything since then is judged again
+    await collector.judge_late()
+
+    found = collector.stored()
+    assert len(found.pop("reading")) == len(expected.pop("reading")) + len(booted)
+    same(expected, found)
+    assert not found["event"]
     assert collector.closed() == closed
     await collector.stop()
 

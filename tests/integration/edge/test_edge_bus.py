@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from edge_agent.drivers.registry import ProfileShelf
 from edge_agent.polling.agenda import Errand
 from edge_agent.polling.bus import Bus
 from edge_agent.polling.filing import Filing
+from edge_agent.polling.gateway_clock import GatewayClock
 from edge_agent.polling.gathering import RoundName, Row
 from edge_agent.polling.poller import Poller
 from edge_agent.polling.register_truth import RegisterTruth
@@ -145,9 +147,9 @@ async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised
     counters = Counters()
     filing = Filing(spool, clock, counters, lambda: None)
     upkeep = Upkeep(UpkeepSettings(), "g", {}, filing, clock, counters)
-    poller = Poller(
-        name, {bus: [(m, WANTED) for m in meters]}, filing, RegisterTruth(), clock, synchronised, counters, upkeep
-    )
+    knows = GatewayClock(clock, synchronised, spool.marks(), spool.kept_until())
+    asks = {bus: [(m, WANTED) for m in meters]}
+    poller = Poller(name, asks, filing, RegisterTruth(), clock, knows, counters, upkeep)
     stop = asyncio.Event()
     task = asyncio.create_task(poller.run(stop))
     yield poller
@@ -231,6 +233,24 @@ async def test_rows_say_while_the_gateway_does_not_know_the_time(endpoint: Modbu
 
     unsure = [bool(unpack(one.quality, "I")[0] & Quality.CLOCK_UNSYNCHRONISED) for one in rounds(spool)[:4]]
     assert unsure == [True, True, False, False]
+
+
+async def test_rows_of_a_boot_with_an_old_time_say_so_over_a_restart(endpoint: ModbusScript, spool: Spool):
+    endpoint.units = {1: counting}
+    start = f"/600/{SystemClock().now_ms()}"
+    for hour, synchronised in ((6, True), (5, False), (5, False), (7, False)):
+        clock = SimulatedClock.parse(f"2026-03-02T{hour:02}:00:00+08:00{start}")
+        before = len(rounds(spool))
+        async with (
+            running(bus_at(endpoint.port, 2, clock)) as bus,
+            polling(bus, ["m1"], spool, clock, lambda known=synchronised: known),
+        ):
+            await until(lambda count=before: len(rounds(spool)) >= count + 1)
+
+    said = {one.scheduled_at: unpack(one.quality, "I")[0] & Quality.CLOCK_BEHIND for one in rounds(spool)}
+    six = int(datetime.fromisoformat("2026-03-02T06:00:00+08:00").timestamp() * 1000)
+    assert {bool(bit) for at, bit in said.items() if at < six} == {True}
+    assert {bool(bit) for at, bit in said.items() if at >= six} == {False}
 
 
 @pytest.mark.parametrize("by", [Bus.chore, Bus.ask])
