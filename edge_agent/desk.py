@@ -180,9 +180,21 @@ async def is_open(path: Path) -> bool:
     Who may not ask cannot know that they are: a door that is closed to him counts as open.
     """
     try:
-        _, writer = await asyncio.open_unix_connection(path)
+        return await has_agent(path)
     except PermissionError:
         return True
+
+
+async def has_agent(path: Path) -> bool:
+    """Whether somebody listens at a door.
+
+    Raises:
+        PermissionError: we may not ask.
+    """
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except PermissionError:
+        raise
     except OSError:
         return False
     writer.close()
