@@ -16,12 +16,17 @@ from pathlib import Path
 import pytest
 from modbus_script import Ask, ModbusScript, floats, refusing, silent
 
+from edge_agent.app import drivers_of
 from edge_agent.commands.answers import iso
 from edge_agent.config import load
 from edge_agent.desk import Desk, door_beside
+from edge_agent.polling.bus import Bus
 from edge_agent.polling.care import missing_mark
 from edge_agent.polling.missing import Missing, Stretch
+from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
+from metering.clock import SystemClock
+from metering.ending import end
 from metering.round import Column, Origin, Quality, Round, pack
 from simulators.stack import free_port
 
@@ -211,6 +216,22 @@ async def test_a_live_check_names_the_order_that_makes_sense(tmp_path: Path, end
     assert code == 0
     assert [one["key"] for one in meter["suspicions"]][-1] == "order"
     assert "with word_order little and byte_order big it is 230.5, 231.0, 229.5 V" in meter["suspicions"][-1]["text"]
+
+
+async def test_a_live_check_beside_the_running_agent_opens_no_line_of_its_own(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: little(SDM630)}
+    config = gateway(tmp_path, endpoint.port)
+    settings, clock = load(config), SystemClock()
+    (bus,) = (Bus(name, driver, ["m1"], clock, Counters()) for name, driver in drivers_of(settings, clock).items())
+    polling = asyncio.create_task(bus.run())
+    async with Desk([bus]).open_at(door_beside(settings.spool.path)):
+        code, out, _ = await tool("check", "--live", "-c", str(config), "--json")
+    await end([polling])
+
+    (meter,) = json.loads(out)["meters"]
+    assert code == 0
+    assert "phase_dead" in [one["key"] for one in meter["suspicions"]]
+    assert endpoint.calls == 1
 
 
 async def test_a_live_check_of_a_good_meter_suspects_nothing(tmp_path: Path, endpoint: ModbusScript):
