@@ -297,6 +297,21 @@ async def test_the_running_agent_keeps_its_line(tmp_path: Path, endpoint: Modbus
     assert "the running agent reads" in complaint
 
 
+async def test_a_first_file_is_not_begun_on_the_line_of_the_running_agent(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+    config = gateway(tmp_path, endpoint.port)
+    before = config.read_text()
+    words = ["init", "--bus", f"127.0.0.1:{endpoint.port}", "--units", "1", "-y", "--force", "-o", str(config)]
+
+    async with Desk([]).open_at(door_beside(load(config).spool.path)):
+        code, _, complaint = await tool(*words)
+
+    assert (code, endpoint.calls) == (1, 0)
+    assert "the running agent reads" in complaint
+    assert config.read_text() == before
+    assert (await tool(*words))[0] == 0
+
+
 async def test_sixty_columns_are_enough(endpoint: ModbusScript):
     """On a terminal of 60 columns the help, with its exit codes, and a scan with its progress fit."""
     endpoint.units = {1: floats(SDM630), 2: silent}
