@@ -20,8 +20,7 @@ class MbapLink(ModbusLink):
 
     _transaction = 0
 
-    async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
-        """Ask one unit for one block; exactly ``block.count`` registers, or why not."""
+    async def _exchange(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
         stream = self._stream
         if stream is None:
             return ReadFailure(Reason.LINK_LOST, "not connected")

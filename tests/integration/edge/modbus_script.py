@@ -68,6 +68,10 @@ def hang_up(_: Ask) -> bytes:
     return HANG_UP
 
 
+def answer_and_hang_up(behaviour: Behaviour) -> Behaviour:
+    return lambda ask: behaviour(ask) + HANG_UP
+
+
 @dataclass
 class ModbusScript:
     """``units`` may be changed while the endpoint runs; an unknown unit is silent."""
@@ -104,9 +108,9 @@ class ModbusScript:
                     ask = Ask(transaction, unit, *struct.unpack(">BHH", body[:5]))
                     self.asked.append(ask)
                     answer = self.units.get(unit, silent)(ask)
-                    if answer == HANG_UP:
+                    writer.write(answer.removesuffix(HANG_UP))
+                    if answer.endswith(HANG_UP):
                         return
-                    writer.write(answer)
         finally:
             self._open.discard(writer)
             writer.close()

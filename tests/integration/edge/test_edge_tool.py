@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from modbus_script import Ask, ModbusScript, floats, refusing, silent
+from modbus_script import Ask, ModbusScript, answer_and_hang_up, floats, refusing, silent
 
 from edge_agent.app import drivers_of
 from edge_agent.commands.answers import iso
@@ -82,6 +82,16 @@ async def test_a_scan_finds_who_answers_and_guesses_the_map(endpoint: ModbusScri
     assert (code, set(found)) == (0, {2, 3})
     assert "eastron_sdm630" in [one["profile"] for one in found[2]]
     assert found[3] == []
+
+
+async def test_a_scan_knows_the_map_behind_an_endpoint_that_hangs_up_after_every_answer(endpoint: ModbusScript):
+    endpoint.units = {2: answer_and_hang_up(floats(SDM630))}
+
+    code, out, _ = await tool("scan", f"127.0.0.1:{endpoint.port}", "--units", "2", "--json")
+
+    (found,) = json.loads(out)["units"]
+    assert code == 0
+    assert "eastron_sdm630" in [one["profile"] for one in found["candidates"]]
 
 
 async def test_a_scan_of_a_closed_port_says_why():
