@@ -60,6 +60,15 @@ def other_unit(ask: Ask) -> bytes:
     return ask.frame(struct.pack(f">BB{ask.count}H", ask.function, 2 * ask.count, *[7] * ask.count), ask.unit + 1)
 
 
+def broken_off(ask: Ask) -> bytes:
+    return counting(ask)[:-5]
+
+
+def with_crc(ask: Ask) -> bytes:
+    """As serial servers answer that forget to take the CRC of the line away."""
+    return counting(ask) + b"\x12\x34"
+
+
 def garbage(_: Ask) -> bytes:
     return b"\xff\x00garbage that is no frame"
 

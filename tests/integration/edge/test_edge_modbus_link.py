@@ -8,6 +8,7 @@ import pytest
 from modbus_script import (
     ModbusScript,
     answer_and_hang_up,
+    broken_off,
     counting,
     garbage,
     hang_up,
@@ -15,6 +16,7 @@ from modbus_script import (
     refusing,
     short,
     silent,
+    with_crc,
 )
 
 from edge_agent.drivers.driver import ReadFailure, Reason
@@ -86,6 +88,17 @@ async def test_an_endpoint_that_hangs_up_after_every_answer_is_read_on(
     assert isinstance(lost, ReadFailure)
     assert lost.reason is Reason.LINK_LOST
     assert endpoint.calls == 4
+
+
+async def test_what_is_left_of_one_answer_costs_no_other(endpoint: ModbusScript, link: MbapLink | RtuLink):
+    endpoint.units = {1: with_crc, 2: broken_off, 3: counting}
+
+    good = [await link.read(unit, 4, Span(10, 3)) for unit in (1, 1, 3)]
+    broken = await link.read(2, 4, Span(10, 3))
+    after = await link.read(3, 4, Span(10, 3))
+
+    assert isinstance(broken, ReadFailure)
+    assert [*good, after] == [[10, 11, 12]] * 4
 
 
 async def test_the_code_of_an_exception_is_kept(endpoint: ModbusScript, link: MbapLink | RtuLink):
