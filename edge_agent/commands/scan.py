@@ -93,6 +93,10 @@ def lines_of(
     Raises:
         typer.BadParameter: the line, a speed or a parity is wrong.
     """
+    try:
+        line_of(line)
+    except ValueError:
+        raise typer.BadParameter(tool_words(lang)["line syntax"].format(line), param_hint="LINE") from None
     found = []
     for speed in (baudrate or "").split(","):
         for one in (parity or "").split(","):
@@ -101,7 +105,7 @@ def lines_of(
             try:
                 first = line_of(line, baudrate=int(speed) if speed else None, parity=cast("Parity | None", one or None))
             except ValueError:
-                raise typer.BadParameter(tool_words(lang)["line syntax"].format(line), param_hint="LINE") from None
+                raise typer.BadParameter(speed, param_hint="--baudrate") from None
             timeout_s = (timeout_ms or _TIMEOUTS_MS[first.type.split("_")[0]]) / 1000
             found.append(first.model_copy(update={"timeout": timeout_s}))
     return list(dict.fromkeys(found))

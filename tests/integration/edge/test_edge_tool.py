@@ -102,14 +102,21 @@ async def test_a_scan_of_a_closed_port_says_why():
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["not a line"], ["127.0.0.1", "--units", "0-300"], ["127.0.0.1", "--parity", "E"]],
-    ids=["line", "units", "parity"],
+    ("words", "named"),
+    [
+        (["not a line"], "LINE"),
+        (["127.0.0.1", "--units", "0-300"], "--units"),
+        (["127.0.0.1", "--parity", "E"], "--parity"),
+        (["/dev/ttyUSB0", "--baudrate", "9600,fast"], "--baudrate: fast"),
+        (["/dev/ttyUSB0", "--baudrate", "96"], "--baudrate: 96"),
+    ],
+    ids=["line", "units", "parity", "word", "speed"],
 )
-async def test_a_scan_that_is_called_wrongly_ends_with_2(words: list[str]):
-    code, _, _ = await tool("scan", *words)
+async def test_a_scan_that_is_called_wrongly_ends_with_2_and_names_what_is_wrong(words: list[str], named: str):
+    code, _, complaint = await tool("scan", *words)
 
     assert code == 2
+    assert f"Invalid value for {named}" in complaint
 
 
 async def test_a_scan_that_is_broken_off_shows_what_was_found(endpoint: ModbusScript):
