@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
@@ -160,9 +161,14 @@ def scan_of(line: BusSettings, places: Places, shelf: ProfileShelf) -> Scan:
 def scanned(
     lines: list[BusSettings], places: Places, shelf: ProfileShelf, lang: Language, *, quiet: bool = False
 ) -> tuple[list[Found], ReadFailure | None]:
-    """Scan with every speed until one finds a meter, and tell how it goes; Ctrl-C ends it with what there is."""
+    """Scan with every speed until one finds a meter, and tell how it goes; Ctrl-C ends it with what there is.
+
+    Raises:
+        ConfigError: a register map is wrong; nobody was asked.
+    """
     say = tool_words(lang)
     found: list[Found] = []
+    deque(shelf.all(), 0)  # a mistake in a map is told now, and not when somebody has answered
     for line in lines:
         one = scan_of(line, places, shelf)
         watcher = ScanProgress(say, quiet)

@@ -94,6 +94,17 @@ async def test_a_scan_knows_the_map_behind_an_endpoint_that_hangs_up_after_every
     assert "eastron_sdm630" in [one["profile"] for one in found["candidates"]]
 
 
+async def test_a_map_with_a_mistake_is_told_before_anybody_is_asked(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+    (tmp_path / "mine.yaml").write_text("manufacturer: Example\n")
+
+    code, _, complaint = await tool("scan", f"127.0.0.1:{endpoint.port}", "--units", "1", "--profiles", str(tmp_path))
+
+    assert code == 2
+    assert "mine.yaml:1:1 source: is missing" in complaint
+    assert endpoint.asked == []
+
+
 async def test_a_scan_of_a_closed_port_says_why():
     code, out, complaint = await tool("scan", f"127.0.0.1:{free_port()}", "--units", "1")
 
