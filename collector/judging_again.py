@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from collector.days.days import Days
 from collector.engine.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from collector.events.event import iso
 from collector.keeping import Keeping, note_days
 from collector.late import Late
 from collector.past_states import PastStates
-from collector.rejudging import Rejudged, Rejudging
+from collector.rejudging import Rejudging
 from collector.retrying import Retrying
 from collector.signals import Counters
 from metering.log import log
@@ -29,6 +29,8 @@ _WAITS_COMMITS: Final = 100  # for a quiet moment
 _LONGEST_S: Final = 600.0  # for more of it
 _FOREVER_MS: Final = 9_000_000_000_000
 _TIMER_S: Final = 0.01  # a timer may ring a little early
+
+Result = TypeVar("Result")
 
 
 class JudgingAgain:
@@ -128,6 +130,10 @@ class JudgingAgain:
         if oldest is not None:
             since = max(since, oldest + 1)  # its state was given up while it waited
         found = await self._rejudged(lambda: self._rejudging.run(gateway, since, until))
+        if found is None:  # it will not become readable: who waited for it must not hold up the others
+            log.error("late readings cannot be judged; they are stored", gateway=gateway, since=iso(since))
+            await self._keeping.commit(Progress(judged_again={gateway: _FOREVER_MS}))
+            return
         tables = [*found.tables, *self._days.tables(found.days)]
         await self._keeping.write(tables, found.events)
         progress = Progress(
@@ -142,8 +148,8 @@ class JudgingAgain:
         self._counters.judged_again += 1
         log.info("late readings judged", gateway=gateway, since=iso(since), events=len(found.events))
 
-    async def _rejudged(self, judge: Callable[[], Rejudged]) -> Rejudged:
-        async def attempt() -> Rejudged:
+    async def _rejudged(self, judge: Callable[[], Result]) -> Result:
+        async def attempt() -> Result:
             try:
                 return await asyncio.to_thread(judge)
             except CannotStart as error:

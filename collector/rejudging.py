@@ -32,6 +32,7 @@ from collector.feeds.statement import restated
 from collector.store.store import EnergyDayRow, EnergyMonthRow, Queries, StoredReadings
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
 from collector.tariff.calendar import BLOCK_MS
+from metering.log import log
 from metering.meter_event import MeterEvent
 from metering.round import Quality
 
@@ -63,8 +64,10 @@ class Rejudging:
         self._checkpoint = checkpoint
         self._queries = queries
 
-    def run(self, gateway: str, since: int, until: int) -> Rejudged:
+    def run(self, gateway: str, since: int, until: int) -> Rejudged | None:
         """Judge a gateway's readings from ``since`` to ``until`` (ms, both included) again; engine and days move on.
+
+        ``None``: the state they would be judged from is unreadable; nothing has changed.
 
         Raises:
             CannotStart: the store does not answer; nothing has changed.
@@ -73,7 +76,11 @@ class Rejudging:
         upto = start[0] if start else 0
         engine = self._engine.fork()
         if start:
-            engine.restore(gateway, start[1])
+            try:
+                engine.restore(gateway, start[1])
+            except ValueError as error:
+                log.error("engine state of the past unreadable", gateway=gateway, why=str(error))
+                return None
         before, stated = self._events_before(gateway, upto), self._stated(upto)
         found = Rejudged(since=upto)
         outcome, last = Outcome(), upto

@@ -33,12 +33,13 @@ def _instant(text: str | None, zone: ZoneInfo, default: int) -> int:
         return default
     if text in ("today", "yesterday"):
         today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        moment = today - timedelta(days=text == "yesterday")
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise StopAndFix(f"{text!r} is no instant → write 2026-06-18 or 2026-06-18T08:00+08:00") from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
+        return _ms(today - timedelta(days=text == "yesterday"))
+    try:
+        moment = datetime.fromisoformat(text)
+        return _ms(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+    except (ValueError, OverflowError):  # the latter near the ends of the calendar
+        raise StopAndFix(f"{text!r} is no instant → write 2026-06-18 or 2026-06-18T08:00+08:00") from None
+
+
+def _ms(moment: datetime) -> int:
     return round(moment.astimezone(UTC).timestamp() * 1000)

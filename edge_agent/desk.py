@@ -175,9 +175,26 @@ def _remove(path: Path) -> None:
 
 
 async def is_open(path: Path) -> bool:
-    """Whether an agent runs with this spool; if none does, the lines are free."""
+    """Whether an agent runs with this spool; if none does, the lines are free.
+
+    Who may not ask cannot know that they are: a door that is closed to him counts as open.
+    """
+    try:
+        return await has_agent(path)
+    except PermissionError:
+        return True
+
+
+async def has_agent(path: Path) -> bool:
+    """Whether somebody listens at a door.
+
+    Raises:
+        PermissionError: we may not ask.
+    """
     try:
         _, writer = await asyncio.open_unix_connection(path)
+    except PermissionError:
+        raise
     except OSError:
         return False
     writer.close()
@@ -196,6 +213,8 @@ async def put_at(path: Path, question: Question, kind: type[Reply]) -> Reply | R
     """Put a question to a running agent; the answer, or why there is none."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=MAX_CONTROL_BYTES)
+    except PermissionError:
+        return ReadFailure(Reason.NO_REPLY, f"{path}: not for this user → sudo")
     except OSError as error:
         return ReadFailure(Reason.NO_REPLY, str(error))
     try:

@@ -104,7 +104,7 @@ class MarkedTree:
             self.quoted[path] = str(node.value)
         try:
             return self._scalars.construct_object(node)
-        except yaml.MarkedYAMLError:
+        except (yaml.MarkedYAMLError, LookupError, AttributeError):  # the latter two of a tag that does not fit
             self.problems.append(Problem.at(node.start_mark, path, WORDS[self.lang]["tag"]))
         except ValueError as error:
             self.problems.append(Problem.at(node.start_mark, path, str(error)))
@@ -199,6 +199,8 @@ def parse(text: str, lang: Language) -> Parsed:
         before = text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
         raise NotYaml(Problem(line, column, "", WORDS[lang]["control"])) from None
+    except RecursionError:
+        raise NotYaml(Problem(1, 1, "", WORDS[lang]["too large"])) from None
     return Parsed({} if node is None else tree.build(node), tree)
 
 

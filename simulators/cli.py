@@ -21,7 +21,7 @@ from metering.config_file import load_file
 from metering.errors import BackOff, StopAndFix
 from metering.language import Language, language
 from metering.settings_schema import write_schemas
-from simulators.companions import Services, write_companions, write_keys
+from simulators.companions import Services, claim, write_companions, write_keys
 from simulators.consumers.cli import app as consumers
 from simulators.demo import Demonstration, Outcome, prepare
 from simulators.history.files import write_history
@@ -96,7 +96,7 @@ def meter(
         "port": port,
         "trades": {"retail": 1},
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder)
     path = folder / "park.yaml"
     path.write_text(yaml.safe_dump(wanted | ({} if seed is None else {"seed": seed})), encoding="utf-8")
     expanded = expand(_settings(path, language(lang), {}), datetime.now(UTC))
@@ -120,6 +120,7 @@ def init(
     changes = {"seed": seed, "port": port}
     settings = demo_settings(language(lang), changes) if park is None else _settings(park, language(lang), changes)
     expanded = expand(settings, datetime.now(UTC))
+    claim(folder)
     write_companions(expanded, folder, Services(mqtt_port=mqtt_port, protocol=protocol, influx_url=influx))
     typer.echo(f"{folder}: park.yaml gateway.yaml registry.yaml collector.yaml truth.jsonl")
     typer.echo(f"wattline-sim run {folder / 'park.yaml'}")
@@ -222,7 +223,7 @@ def _serve_until_stopped(park: Park, clock: Clock, folder: Path, where: str) -> 
     try:
         write_keys(park, folder)
         asyncio.run(_serve(park, clock, folder))
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter of a port beyond the last
         raise StopAndFix(
             f"{where}: cannot listen on {park.settings.port} or a port after it: {error} → try --port"
         ) from error

@@ -21,9 +21,13 @@ from zlib import crc32
 
 import yaml
 
+from metering.errors import StopAndFix
 from simulators.dlms_secrets import CLIENT, files_of, write_secrets
 from simulators.park import Park, ParkMeter
 from simulators.park_settings import CHARACTERS, SERIAL_PORTS
+
+_TRUTH: Final = "truth.jsonl"  # only a simulation has it
+_LIVE_FILES: Final = ("gateway.yaml", "registry.yaml", "collector.yaml")
 
 QUANTITIES: Final = (
     "active_energy_import",
@@ -57,6 +61,21 @@ class Services:
     keep_acknowledged: str = "24h"  # how long the edge keeps rounds that are stored
 
 
+def claim(folder: Path) -> None:
+    """Make the folder, unless files of the same names stand there that were not written here.
+
+    Raises:
+        StopAndFix: they do, or there can be no such folder.
+    """
+    theirs = [one for one in _LIVE_FILES if (folder / one).exists()]
+    if theirs and not (folder / _TRUTH).exists():
+        raise StopAndFix(f"{folder}: {theirs[0]} there is of no simulation → name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StopAndFix(f"{folder}: {error.strerror} → name a folder that can be written to") from error
+
+
 def write_companions(park: Park, folder: Path, services: Services) -> None:
     """Write all of them.
 
@@ -70,7 +89,7 @@ def write_companions(park: Park, folder: Path, services: Services) -> None:
     _write(folder / "collector.yaml", collector(services))
     write_keys(park, folder)
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in park.truth())
-    (folder / "truth.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / _TRUTH).write_text("".join(lines), encoding="utf-8")
 
 
 def write_keys(park: Park, folder: Path) -> None:

@@ -80,7 +80,7 @@ def prepare(folder: Path) -> None:
     """Empty the folder if it is one of ours.
 
     Raises:
-        StopAndFix: something else lives there.
+        StopAndFix: something else lives there, or there can be no such folder.
     """
     if folder.exists() and not folder.is_dir():
         raise StopAndFix(f"{folder} is a file → choose another --folder")
@@ -88,8 +88,11 @@ def prepare(folder: Path) -> None:
         if not (folder / MARKER).exists():
             raise StopAndFix(f"{folder} holds files that are not of a demo → choose another --folder")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+    except OSError as error:
+        raise StopAndFix(f"{folder}: {error.strerror} → choose another --folder") from error
 
 
 class Demonstration:

@@ -16,12 +16,13 @@ from typing import Annotated, Final
 import typer
 
 from edge_agent import config
-from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, Lang, complain
+from edge_agent.commands.options import DEFAULT_CONFIG, FAILED_LIVE, WRONG_CONFIG, Lang, complain
 from edge_agent.commands.scan import LINE_HELP, UNITS_HELP, Places, lines_of, scanned
 from edge_agent.commissioning.draft import Draft, DraftMeter, Security, gateway_yaml, is_local, is_name, usual_name
 from edge_agent.commissioning.found import Found, FoundServer, FoundUnit, Wants
 from edge_agent.commissioning.guess import candidates
 from edge_agent.commissioning.ports import serial_ports
+from edge_agent.commissioning.running_agent import bus_in_use
 from edge_agent.commissioning.words import tool_words
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
 from edge_agent.drivers.registry import BusSettings, ProfileShelf, kind_of, shipped_profiles
@@ -73,6 +74,7 @@ def init(
         if named:
             of_bus = lines[0]
         else:
+            _leave_to_the_agent(line, lines[0], out, say)
             wanted = ask.text("init units", units, "", "--units") or None
             of_bus, named = _found(line, lines, Places(lines[0], wanted, serial, client, spoken), spoken)
             named = [ask.meter(one, of_bus) for one in named]
@@ -95,6 +97,14 @@ def init(
     for file in _secrets_missing(draft, out.parent):
         typer.echo(say["init secret"].format(file, file))
     typer.echo(say["init next"].format(out))
+
+
+def _leave_to_the_agent(line: str, bus: BusSettings, out: Path, say: Words) -> None:
+    """Look for nobody on a line that the running agent reads."""
+    for file in (out, DEFAULT_CONFIG):
+        if name := bus_in_use(file, bus):
+            complain(say["init in use"].format(line, name))
+            raise typer.Exit(FAILED_LIVE)
 
 
 def _found(line: str, lines: list[BusSettings], places: Places, lang: Language) -> tuple[BusSettings, list[DraftMeter]]:

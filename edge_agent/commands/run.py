@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge_agent import app, config
-from edge_agent.commands.options import ConfigFile, Lang
+from edge_agent.commands.options import FAILED_LIVE, ConfigFile, Lang, complain
+from edge_agent.desk import door_beside, has_agent
+from edge_agent.words import words
 from metering.clock import Clock, clock_from
 from metering.language import language
 from metering.log import set_up_log
@@ -20,13 +24,24 @@ def run(
     lang: Lang = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error")] = "info",
 ) -> None:
-    """Poll and publish until SIGTERM."""
+    """Poll and publish until SIGTERM. Exit 1 if an agent runs with the same spool already."""
     clock = clock_of(simulated_clock)
     if log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise typer.BadParameter(log_level, param_hint="--log-level")
     set_up_log(log_level)
-    settings = config.load(config_file, language(lang))
+    spoken = language(lang)
+    settings = config.load(config_file, spoken)
+    if _another_runs(settings.spool.path):
+        complain(words(spoken)["agent runs"].format(settings.spool.path))
+        raise typer.Exit(FAILED_LIVE)
     asyncio.run(app.run(settings, clock))
+
+
+def _another_runs(spool: Path) -> bool:
+    """Whether an agent answers beside this spool; two would garble each other's lines."""
+    with suppress(PermissionError):  # left behind by another user's agent: nobody can tell, and polling matters more
+        return asyncio.run(has_agent(door_beside(spool)))
+    return False
 
 
 def clock_of(simulated: str | None) -> Clock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
@@ -93,6 +94,10 @@ def lines_of(
     Raises:
         typer.BadParameter: the line, a speed or a parity is wrong.
     """
+    try:
+        line_of(line)
+    except ValueError:
+        raise typer.BadParameter(tool_words(lang)["line syntax"].format(line), param_hint="LINE") from None
     found = []
     for speed in (baudrate or "").split(","):
         for one in (parity or "").split(","):
@@ -101,7 +106,7 @@ def lines_of(
             try:
                 first = line_of(line, baudrate=int(speed) if speed else None, parity=cast("Parity | None", one or None))
             except ValueError:
-                raise typer.BadParameter(tool_words(lang)["line syntax"].format(line), param_hint="LINE") from None
+                raise typer.BadParameter(speed, param_hint="--baudrate") from None
             timeout_s = (timeout_ms or _TIMEOUTS_MS[first.type.split("_")[0]]) / 1000
             found.append(first.model_copy(update={"timeout": timeout_s}))
     return list(dict.fromkeys(found))
@@ -156,9 +161,14 @@ def scan_of(line: BusSettings, places: Places, shelf: ProfileShelf) -> Scan:
 def scanned(
     lines: list[BusSettings], places: Places, shelf: ProfileShelf, lang: Language, *, quiet: bool = False
 ) -> tuple[list[Found], ReadFailure | None]:
-    """Scan with every speed until one finds a meter, and tell how it goes; Ctrl-C ends it with what there is."""
+    """Scan with every speed until one finds a meter, and tell how it goes; Ctrl-C ends it with what there is.
+
+    Raises:
+        ConfigError: a register map is wrong; nobody was asked.
+    """
     say = tool_words(lang)
     found: list[Found] = []
+    deque(shelf.all(), 0)  # a mistake in a map is told now, and not when somebody has answered
     for line in lines:
         one = scan_of(line, places, shelf)
         watcher = ScanProgress(say, quiet)

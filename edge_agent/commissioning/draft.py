@@ -21,6 +21,7 @@ _METER: Final = re.compile(
     r"(?P<address>\d{1,3}|\d{12}|\d{1,5}(?:/\d{1,5}(?:/[24])?)?)=(?P<profile>[^:]+)"
     r"(?::(?P<name>[^:]*))?(?::(?P<ratio>[0-9./]+))?"
 )
+_BRACKETED: Final = re.compile(r"\[(?P<host>[^\]]*)\](?::(?P<port>.*))?")
 _SPOOL: Final = "/var/lib/wattline/spool.db"
 KEYS_FOLDER: Final = "keys"
 """Where a first file looks for keys, beside itself."""
@@ -94,7 +95,7 @@ class Draft:
 def gateway_yaml(draft: Draft, lang: Language) -> str:
     """The file, with a comment beside whatever one may want to change."""
     say = _COMMENTS[lang]
-    host, _, port = draft.broker.rpartition(":") if ":" in draft.broker else (draft.broker, "", "")
+    host, port = _host_and_port(draft.broker)
     lines = [f"# yaml-language-server: $schema={draft.schema}"] if draft.schema else []
     lines += [
         f"# {say['head']}",
@@ -179,7 +180,17 @@ def _text(value: str) -> str:
 
 def is_local(broker: str) -> bool:
     """Whether the broker, HOST[:PORT], is on this machine: then nothing leaves it in the clear."""
-    return broker.startswith(("127.", "localhost"))
+    host, _ = _host_and_port(broker)
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _host_and_port(broker: str) -> tuple[str, str]:
+    """HOST[:PORT]; an IPv6 address with a port stands in brackets, one without need not."""
+    match = _BRACKETED.fullmatch(broker)
+    if match is not None:
+        return match["host"], match["port"] or ""
+    host, _, port = broker.partition(":")
+    return (broker, "") if ":" in port else (host, port)
 
 
 def is_name(text: str) -> bool:

@@ -1,4 +1,7 @@
-"""Reads every configured meter twice, a moment apart, and once in every other order if its voltages are absurd."""
+"""Reads every configured meter twice, a moment apart, and once in every other order if its voltages are absurd.
+
+While the agent runs no other order is tried: the line is the agent's.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Final, get_args
 
 from edge_agent.commissioning.sanity import Finding, Plate, Values, better_order, credible, fallen, suspicions
 from edge_agent.config import GatewaySettings
+from edge_agent.desk import door_beside, is_open
 from edge_agent.drivers.driver import Driver, Reading
 from edge_agent.drivers.modbus.registers import Order
 from edge_agent.drivers.registry import MeterSettings, ModbusMeterSettings, ProfileShelf, make_driver
@@ -38,6 +42,7 @@ async def inspect(settings: GatewaySettings, clock: Clock) -> list[Inspected]:
     second = await ask(settings, clock)
     between_s = time.monotonic() - started_s
     shelf = ProfileShelf(settings.profiles)
+    free = not await is_open(door_beside(settings.spool.path))  # the agent reads in the order of its map only
     found = []
     for meter, before, after in zip(settings.meters, first, second, strict=True):
         if not isinstance(before.outcome, Reading):
@@ -47,7 +52,7 @@ async def inspect(settings: GatewaySettings, clock: Clock) -> list[Inspected]:
         findings = suspicions(values, plate_of(meter, shelf))
         if isinstance(after.outcome, Reading):
             findings += fallen(values, after.outcome.values, between_s)
-        if _TELLING & values.keys() and not credible(values, meter.pt_ratio):
+        if free and _TELLING & values.keys() and not credible(values, meter.pt_ratio):
             findings += better_order(await _other_orders(settings, meter, shelf, clock), meter.pt_ratio)
         found.append(Inspected(before, findings))
     return found

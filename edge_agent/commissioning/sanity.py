@@ -11,7 +11,6 @@ Values are those of the primary side, so voltages are judged after the voltage t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -66,9 +65,10 @@ def suspicions(values: Values, plate: Plate) -> list[Finding]:
 def fallen(before: Values, after: Values, between_s: float) -> list[Finding]:
     """Energy registers that fell from one read to the next."""
     return [
-        Finding("fell", (name, f"{value:g}", f"{after[name]:g}", f"{between_s:.1f}"))
+        Finding("fell", (name, f"{value:g}", f"{now:g}", f"{between_s:.1f}"))
         for name, value in before.items()
-        if value is not None and QUANTITIES[name].kind is Kind.REGISTER and (after.get(name) or math.inf) < value
+        if value is not None and QUANTITIES[name].kind is Kind.REGISTER
+        if (now := after.get(name)) is not None and now < value
     ]
 
 

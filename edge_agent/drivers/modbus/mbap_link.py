@@ -20,11 +20,11 @@ class MbapLink(ModbusLink):
 
     _transaction = 0
 
-    async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
-        """Ask one unit for one block; exactly ``block.count`` registers, or why not."""
+    async def _exchange(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
         stream = self._stream
         if stream is None:
             return ReadFailure(Reason.LINK_LOST, "not connected")
+        stream.octets.clear()  # the rest of a broken answer, or two octets of CRC behind a good one
         self._transaction = self._transaction % 0xFFFF + 1
         stream.send(mbap_question(self._transaction, unit, function, block.address, block.count))
         until_s = asyncio.get_running_loop().time() + self._settings.timeout_s(block.count)

@@ -1,11 +1,12 @@
 """Mistakes of a profile that only show across its keys, each at its place.
 
 The same quantity twice or unknown, registers that overlap, a value that no single request can fetch, a register the
-profile itself forbids, a key that needs another one.
+profile itself forbids, a key that needs another one, a scale or bounds that leave no value.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,7 +53,7 @@ def _forbidden_ranges(loaded: Loaded[Profile], say: Words) -> Iterator[Problem]:
 
 
 def _identity(loaded: Loaded[Profile], place: Place, identity: IdentityRegister, say: Words) -> Iterator[Problem]:
-    if not (identity.one_of or identity.begins):
+    if not (identity.one_of or identity.begins) or "" in identity.begins:
         yield loaded.problem(place, say["nothing to compare"])
     if identity.span.end > 0x1_0000:  # noqa: PLR2004 - how many registers a function has
         yield loaded.problem((*place, "count"), say["beyond the last register"].format(identity.span.end - 1))
@@ -73,10 +74,21 @@ def _map(loaded: Loaded[Profile], place: Place, registers: Sequence[ProfileRegis
             yield loaded.problem((*place, i, "type"), say["which bit"])
         if register.type != "bit" and register.bit is not None:
             yield loaded.problem((*place, i, "bit"), say["no bits"].format(register.type))
+        yield from _no_value(loaded, (*place, i), register, say)
     claims = [claim for i, register in enumerate(registers) for claim in _claims(loaded, place, i, register)]
     for claim in claims:
         yield from _out_of_reach(loaded, claim, say)
     yield from _overlaps(loaded, claims, say)
+
+
+def _no_value(loaded: Loaded[Profile], here: Place, register: ProfileRegister, say: Words) -> Iterator[Problem]:
+    """What would make nothing of every reading, and say so nowhere."""
+    if not register.scale or not math.isfinite(register.scale):
+        yield loaded.problem((*here, "scale"), say["no scale"].format(register.scale))
+    lowest = -math.inf if register.minimum is None else register.minimum
+    highest = math.inf if register.maximum is None else register.maximum
+    if not lowest < highest:
+        yield loaded.problem(here, say["no bounds"].format(lowest, highest))
 
 
 def _claims(loaded: Loaded[Profile], place: Place, i: int, register: ProfileRegister) -> Iterator[_Claim]:

@@ -40,8 +40,7 @@ class RtuLink(ModbusLink):
         self._failed = False
         self._under_way: asyncio.Task[list[int] | ReadFailure] | None = None
 
-    async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
-        """Ask one unit for one block; exactly ``block.count`` registers, or why not."""
+    async def _exchange(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
         while self._under_way is not None and not self._under_way.done():
             await asyncio.wait({self._under_way})  # somebody was cancelled while he asked
         self._under_way = asyncio.create_task(self._read(unit, function, block), name="modbus read")

@@ -13,7 +13,9 @@ and the line keeps that order; other units owe nothing for it. So
 3.  An answer that matches a debt is late: it pays that debt, and those before it, and is thrown away.
 4.  An exception shows no length, so beside a young debt nobody can tell whose it is: listen on until the time-out; what
     comes then is the answer, and if nothing comes the question has failed.
-5.  Where no fence is possible (a block of one register, a meter that refuses short reads) the line waits until the debt
+5.  The last answer once more, as radio links and repeaters deliver it, is passed over; blocks of one meter have
+    different lengths, so that it shows.
+6.  Where no fence is possible (a block of one register, a meter that refuses short reads) the line waits until the debt
     is no longer *young*: ``bound_s`` after it was given up. Only here a limit of lateness is assumed.
 
 Events in, decisions out; times are seconds of any monotonic clock.
@@ -56,7 +58,7 @@ class Verdict(Enum):
 
     ANSWER = auto()
     EXCEPTION = auto()
-    LATE = auto()  # the answer to a question given up
+    LATE = auto()  # the answer to a question given up, or the last answer once more
     IN_DOUBT = auto()  # an exception, to this question or to one given up
     MISFIT = auto()  # of this unit and function, and of a length that nobody asked for
     FOREIGN = auto()  # from elsewhere
@@ -66,10 +68,11 @@ class StreamOrder:
     """Remembers what was asked on one line and never answered."""
 
     def __init__(self, bound_s: float) -> None:
-        """``bound_s``: how long after it was given up a question may still be answered (rule 5)."""
+        """``bound_s``: how long after it was given up a question may still be answered (rule 6)."""
         self._bound_s = bound_s
         self._owed: dict[Question, float] = {}  # → when it was given up; in this order
         self._open: Question | None = None
+        self._answered_last: Question | None = None
         self._doubted = False
         self._no_fence: set[int] = set()  # units that answered a fence in doubt
 
@@ -113,9 +116,12 @@ class StreamOrder:
         seen = Question(unit, function, count)
         if mine and seen == asked:
             self._answered(unit)
+            self._answered_last = seen
             return Verdict.ANSWER
         if seen in self._owed:
             self._pay(seen)
+            return Verdict.LATE
+        if seen == self._answered_last:
             return Verdict.LATE
         return Verdict.MISFIT if mine else Verdict.FOREIGN
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +343,24 @@ async def test_what_is_late_is_known_after_a_restart(tmp_path: Path) -> None:
     assert room.checkpoint.late() == {}
     same(expected, collector.stored())
     assert collector.closed() == closed
+    await collector.stop()
+
+
+async def test_a_state_of_the_past_that_is_unreadable_stops_nothing(tmp_path: Path) -> None:
+    given = readings(2.5)
+    late = only(given, "ab", 100, 180)
+    collector = Collector(tmp_path)
+    room = await collector.start()
+    await collector.take(without(given, late))
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db, db:
+        db.execute("UPDATE past_state SET snapshot = x'c1' WHERE gateway = 'gw-1'")
+    await collector.take(late, Origin.BACKFILL)
+    with capture_logs() as logs:
+        await collector.judge_late()
+
+    assert [one["gateway"] for one in logs if one["log_level"] == "error"] == ["gw-1", "gw-1"]
+    assert (room.counters.judged_again, room.checkpoint.late()) == (1, {})
+    assert len(collector.stored()["reading"]) == len(given)
     await collector.stop()
 
 

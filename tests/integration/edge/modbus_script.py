@@ -60,12 +60,25 @@ def other_unit(ask: Ask) -> bytes:
     return ask.frame(struct.pack(f">BB{ask.count}H", ask.function, 2 * ask.count, *[7] * ask.count), ask.unit + 1)
 
 
+def broken_off(ask: Ask) -> bytes:
+    return counting(ask)[:-5]
+
+
+def with_crc(ask: Ask) -> bytes:
+    """As serial servers answer that forget to take the CRC of the line away."""
+    return counting(ask) + b"\x12\x34"
+
+
 def garbage(_: Ask) -> bytes:
     return b"\xff\x00garbage that is no frame"
 
 
 def hang_up(_: Ask) -> bytes:
     return HANG_UP
+
+
+def answer_and_hang_up(behaviour: Behaviour) -> Behaviour:
+    return lambda ask: behaviour(ask) + HANG_UP
 
 
 @dataclass
@@ -104,9 +117,9 @@ class ModbusScript:
                     ask = Ask(transaction, unit, *struct.unpack(">BHH", body[:5]))
                     self.asked.append(ask)
                     answer = self.units.get(unit, silent)(ask)
-                    if answer == HANG_UP:
+                    writer.write(answer.removesuffix(HANG_UP))
+                    if answer.endswith(HANG_UP):
                         return
-                    writer.write(answer)
         finally:
             self._open.discard(writer)
             writer.close()

@@ -14,8 +14,10 @@ from collector_script import collector_at
 from edge_servers import Broker
 from modbus_script import ModbusScript, floats, refusing, silent
 
+from edge_agent.desk import door_beside
 from metering.round import Quality, Round, unpack
 from simulators.stack import free_port
+from tests.support.waiting import until
 
 METER = floats({0x0000: 230.5, 0x0034: 1234.0, 0x0048: 5678.9})
 
@@ -108,6 +110,23 @@ async def test_killed_and_started_again_it_loses_nothing(tmp_path: Path, broker:
 
     assert len({m.envelope.epoch for m in collector.received}) == 1
     assert sorted(set(collector.seqs)) == list(range(1, max(collector.seqs) + 1))
+
+
+async def test_a_second_agent_leaves_the_lines_to_the_first(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: METER, 2: METER}
+    config = gateway_yaml(tmp_path, 1, endpoint.port)
+    door = door_beside(tmp_path / "spool.db")
+    async with agent(config) as first:
+        await until(door.exists, "the first agent's door")
+        async with agent(config) as second:
+            _, said = await asyncio.wait_for(second.communicate(), 20)
+        first.send_signal(signal.SIGTERM)
+        await first.communicate()
+
+    assert second.returncode == 1
+    assert "systemctl stop wattline-edge" in said.decode()
+    assert first.returncode == 0
+    assert endpoint.calls <= 1
 
 
 async def test_dead_meters_do_not_cost_the_others_their_period(tmp_path: Path, broker: Broker, endpoint: ModbusScript):

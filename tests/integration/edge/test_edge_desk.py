@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from metering.ending import end
 from metering.round import Quality
 
 POWER = frozenset({"active_power"})
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -113,6 +115,22 @@ async def test_a_door_that_a_killed_agent_left_is_opened_again_and_a_running_one
         again = await ask_at(path, ReadCommand("q", "m1", ("active_power",)))
 
     assert reply.values == again.values == {"active_power": 1.5}
+
+
+async def test_who_may_not_ask_the_agent_does_not_take_its_line_for_free(bus: Bus, tmp_path: Path):
+    me = os.geteuid()
+    async with door(bus, tmp_path) as path:
+        path.chmod(0)
+        if me == 0:
+            os.seteuid(NOBODY)
+        try:
+            taken = await is_open(path)
+            reply = await ask_at(path, ReadCommand("q", "m1"))
+        finally:
+            os.seteuid(me)
+
+    assert taken
+    assert (reply.failure, "sudo" in reply.detail) == ("no_reply", True)
 
 
 async def test_nonsense_at_the_door_ends_the_visit_and_nothing_else(endpoint: ModbusScript, bus: Bus, tmp_path: Path):

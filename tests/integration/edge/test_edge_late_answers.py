@@ -29,6 +29,7 @@ class LatePeer:
     def __init__(self) -> None:
         self.delays: list[float] = []  # for the next questions; then none
         self.prefix = b""  # before each answer
+        self.repeats = False  # each answer once more, in front of the next
         self.asked: list[tuple[int, int]] = []
         self._write = lambda _: None
         self._after_s: dict[int, float] = {}
@@ -46,7 +47,10 @@ class LatePeer:
         loop = asyncio.get_running_loop()
         delay_s = self.delays.pop(0) if self.delays else 0.0
         self._after_s[frame.unit] = max(self._after_s.get(frame.unit, 0.0), loop.time() + delay_s)
-        loop.call_at(self._after_s[frame.unit], lambda: self._write(self.prefix + answer))
+        before = self.prefix
+        loop.call_at(self._after_s[frame.unit], lambda: self._write(before + answer))
+        if self.repeats:
+            self.prefix = answer
 
 
 @pytest.fixture(params=["modbus_rtu_tcp", "modbus_rtu"])
@@ -89,6 +93,13 @@ async def line(request: pytest.FixtureRequest) -> AsyncIterator[tuple[LatePeer, 
 
 def right(block: Span) -> list[int]:
     return list(range(block.address, block.end))
+
+
+async def test_an_answer_that_comes_twice_costs_no_other(line: tuple[LatePeer, RtuLink | MbapLink]):
+    peer, link = line
+    peer.repeats = True
+    for block in (BLOCKS[0], BLOCKS[2], BLOCKS[1], BLOCKS[2]):
+        assert await link.read(1, 3, block) == right(block)
 
 
 @pytest.mark.parametrize("late", [n / 4 for n in range(13)])

@@ -5,7 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from modbus_script import ModbusScript, counting, garbage, hang_up, other_unit, refusing, short, silent
+from modbus_script import (
+    ModbusScript,
+    answer_and_hang_up,
+    broken_off,
+    counting,
+    garbage,
+    hang_up,
+    other_unit,
+    refusing,
+    short,
+    silent,
+    with_crc,
+)
 
 from edge_agent.drivers.driver import ReadFailure, Reason
 from edge_agent.drivers.modbus.bus_settings import ModbusTcpSettings
@@ -62,6 +74,31 @@ async def test_a_fault_is_a_value_and_the_link_goes_on(
     if not link.connected:
         assert await link.connect() is None
     assert await link.read(2, 4, Span(0, 3)) == [0, 1, 2]
+
+
+async def test_an_endpoint_that_hangs_up_after_every_answer_is_read_on(
+    endpoint: ModbusScript, link: MbapLink | RtuLink
+):
+    endpoint.units = {1: answer_and_hang_up(counting), 2: hang_up}
+
+    words = [await link.read(1, 4, Span(address, 2)) for address in (0, 10, 20)]
+    lost = await link.read(2, 4, Span(0, 2))
+
+    assert words == [[0, 1], [10, 11], [20, 21]]
+    assert isinstance(lost, ReadFailure)
+    assert lost.reason is Reason.LINK_LOST
+    assert endpoint.calls == 4
+
+
+async def test_what_is_left_of_one_answer_costs_no_other(endpoint: ModbusScript, link: MbapLink | RtuLink):
+    endpoint.units = {1: with_crc, 2: broken_off, 3: counting}
+
+    good = [await link.read(unit, 4, Span(10, 3)) for unit in (1, 1, 3)]
+    broken = await link.read(2, 4, Span(10, 3))
+    after = await link.read(3, 4, Span(10, 3))
+
+    assert isinstance(broken, ReadFailure)
+    assert [*good, after] == [[10, 11, 12]] * 4
 
 
 async def test_the_code_of_an_exception_is_kept(endpoint: ModbusScript, link: MbapLink | RtuLink):

@@ -14,14 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from modbus_script import Ask, ModbusScript, floats, refusing, silent
+from modbus_script import Ask, ModbusScript, answer_and_hang_up, floats, refusing, silent
 
+from edge_agent.app import drivers_of
 from edge_agent.commands.answers import iso
 from edge_agent.config import load
 from edge_agent.desk import Desk, door_beside
+from edge_agent.polling.bus import Bus
 from edge_agent.polling.care import missing_mark
 from edge_agent.polling.missing import Missing, Stretch
+from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
+from metering.clock import SystemClock
+from metering.ending import end
 from metering.round import Column, Origin, Quality, Round, pack
 from simulators.stack import free_port
 
@@ -79,6 +84,27 @@ async def test_a_scan_finds_who_answers_and_guesses_the_map(endpoint: ModbusScri
     assert found[3] == []
 
 
+async def test_a_scan_knows_the_map_behind_an_endpoint_that_hangs_up_after_every_answer(endpoint: ModbusScript):
+    endpoint.units = {2: answer_and_hang_up(floats(SDM630))}
+
+    code, out, _ = await tool("scan", f"127.0.0.1:{endpoint.port}", "--units", "2", "--json")
+
+    (found,) = json.loads(out)["units"]
+    assert code == 0
+    assert "eastron_sdm630" in [one["profile"] for one in found["candidates"]]
+
+
+async def test_a_map_with_a_mistake_is_told_before_anybody_is_asked(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+    (tmp_path / "mine.yaml").write_text("manufacturer: Example\n")
+
+    code, _, complaint = await tool("scan", f"127.0.0.1:{endpoint.port}", "--units", "1", "--profiles", str(tmp_path))
+
+    assert code == 2
+    assert "mine.yaml:1:1 source: is missing" in complaint
+    assert endpoint.asked == []
+
+
 async def test_a_scan_of_a_closed_port_says_why():
     code, out, complaint = await tool("scan", f"127.0.0.1:{free_port()}", "--units", "1")
 
@@ -87,14 +113,21 @@ async def test_a_scan_of_a_closed_port_says_why():
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["not a line"], ["127.0.0.1", "--units", "0-300"], ["127.0.0.1", "--parity", "E"]],
-    ids=["line", "units", "parity"],
+    ("words", "named"),
+    [
+        (["not a line"], "LINE"),
+        (["127.0.0.1", "--units", "0-300"], "--units"),
+        (["127.0.0.1", "--parity", "E"], "--parity"),
+        (["/dev/ttyUSB0", "--baudrate", "9600,fast"], "--baudrate: fast"),
+        (["/dev/ttyUSB0", "--baudrate", "96"], "--baudrate: 96"),
+    ],
+    ids=["line", "units", "parity", "word", "speed"],
 )
-async def test_a_scan_that_is_called_wrongly_ends_with_2(words: list[str]):
-    code, _, _ = await tool("scan", *words)
+async def test_a_scan_that_is_called_wrongly_ends_with_2_and_names_what_is_wrong(words: list[str], named: str):
+    code, _, complaint = await tool("scan", *words)
 
     assert code == 2
+    assert f"Invalid value for {named}" in complaint
 
 
 async def test_a_scan_that_is_broken_off_shows_what_was_found(endpoint: ModbusScript):
@@ -213,6 +246,22 @@ async def test_a_live_check_names_the_order_that_makes_sense(tmp_path: Path, end
     assert "with word_order little and byte_order big it is 230.5, 231.0, 229.5 V" in meter["suspicions"][-1]["text"]
 
 
+async def test_a_live_check_beside_the_running_agent_opens_no_line_of_its_own(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: little(SDM630)}
+    config = gateway(tmp_path, endpoint.port)
+    settings, clock = load(config), SystemClock()
+    (bus,) = (Bus(name, driver, ["m1"], clock, Counters()) for name, driver in drivers_of(settings, clock).items())
+    polling = asyncio.create_task(bus.run())
+    async with Desk([bus]).open_at(door_beside(settings.spool.path)):
+        code, out, _ = await tool("check", "--live", "-c", str(config), "--json")
+    await end([polling])
+
+    (meter,) = json.loads(out)["meters"]
+    assert code == 0
+    assert "phase_dead" in [one["key"] for one in meter["suspicions"]]
+    assert endpoint.calls == 1
+
+
 async def test_a_live_check_of_a_good_meter_suspects_nothing(tmp_path: Path, endpoint: ModbusScript):
     endpoint.units = {1: floats(SDM630)}
 
@@ -274,6 +323,21 @@ async def test_the_running_agent_keeps_its_line(tmp_path: Path, endpoint: Modbus
 
     assert (free, code, forced) == (0, 1, 0)
     assert "the running agent reads" in complaint
+
+
+async def test_a_first_file_is_not_begun_on_the_line_of_the_running_agent(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: floats(SDM630)}
+    config = gateway(tmp_path, endpoint.port)
+    before = config.read_text()
+    words = ["init", "--bus", f"127.0.0.1:{endpoint.port}", "--units", "1", "-y", "--force", "-o", str(config)]
+
+    async with Desk([]).open_at(door_beside(load(config).spool.path)):
+        code, _, complaint = await tool(*words)
+
+    assert (code, endpoint.calls) == (1, 0)
+    assert "the running agent reads" in complaint
+    assert config.read_text() == before
+    assert (await tool(*words))[0] == 0
 
 
 async def test_sixty_columns_are_enough(endpoint: ModbusScript):

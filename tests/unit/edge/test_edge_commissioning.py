@@ -84,6 +84,25 @@ def test_a_first_file_says_what_was_answered(gateway, line, meters, broker, ca_f
 
 
 @pytest.mark.parametrize(
+    ("broker", "host", "port", "plaintext"),
+    [
+        ("127.0.0.1", "127.0.0.1", 1883, False),
+        ("[::1]:2883", "::1", 2883, False),
+        ("::1", "::1", 1883, False),
+        ("[fd00::2]", "fd00::2", 1883, True),
+        ("localhost.lan:2883", "localhost.lan", 2883, True),
+    ],
+)
+def test_a_broker_may_be_any_address(broker: str, host: str, port: int, plaintext: bool):
+    meters = (DraftMeter("1", "eastron_sdm630", "m1"),)
+    text = gateway_yaml(Draft("park-01", line_of("10.0.0.5"), meters, broker), "en")
+
+    mqtt = load_text(text, "gateway.yaml", GatewaySettings).mqtt
+
+    assert (mqtt.host, mqtt.port, mqtt.allow_plaintext, mqtt.unprotected) == (host, port, plaintext, False)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("1=eastron_sdm630", DraftMeter("1", "eastron_sdm630", "meter-1")),

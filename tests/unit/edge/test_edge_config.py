@@ -85,6 +85,27 @@ def test_what_a_technician_writes_is_taken_as_it_is_meant(tmp_path: Path):
     assert second == first.model_copy(update={"id": "m2", "unit": 11})
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("gateway: !!bool maybe\n", (1, 10)),
+        ("gateway: !!timestamp soon\n", (1, 10)),
+        ("gateway: !!int ''\n", (1, 10)),
+        ("gateway: " + 3000 * "[" + 3000 * "]", (1, 1)),
+        ("gateway: " + 3000 * "{a: " + 3000 * "}", (1, 1)),
+    ],
+    ids=["bool", "timestamp", "int", "lists", "mappings"],
+)
+def test_what_the_parser_stumbles_over_is_a_mistake_with_a_place(tmp_path: Path, text: str, place: tuple[int, int]):
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+
+    assert place in [(one.line, one.column) for one in caught.value.problems]
+
+
 def test_what_only_follows_from_a_wrong_entry_is_not_told(tmp_path: Path):
     file = tmp_path / "gateway.yaml"
     wrong = "{id: b1, type: modbus_tcp, host: 127.0.0.1, port: http}"

@@ -100,7 +100,9 @@ def test_energy_that_falls_between_two_reads_is_told():
     before, after = {"active_energy_import": 500.0, "frequency": 50.1}, {"active_energy_import": 4.0, "frequency": 49.9}
 
     assert fallen(before, after, 1.0) == [Finding("fell", ("active_energy_import", "500", "4", "1.0"))]
+    assert fallen(before, after | {"active_energy_import": 0.0}, 1.0)[0].blanks[2] == "0"
     assert fallen(after | {"active_energy_import": 500.0}, before, 1.0) == []
+    assert fallen(before, after | {"active_energy_import": None}, 1.0) == []
 
 
 def test_voltages_behind_a_transformer_are_judged_at_the_meter():

@@ -103,4 +103,6 @@ def test_only_a_folder_of_a_demo_is_emptied(tmp_path: Path) -> None:
         prepare(other)
     with pytest.raises(StopAndFix, match="is a file"):
         prepare(other / "thesis.txt")
+    with pytest.raises(StopAndFix, match="another --folder"):
+        prepare(other / "thesis.txt" / "demo")
     assert (other / "thesis.txt").exists()

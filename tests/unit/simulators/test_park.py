@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from metering.config_file import ConfigError, load_file, load_text
+from metering.errors import StopAndFix
 from metering.quantity import QUANTITIES as KNOWN_QUANTITIES
+from simulators.cli import app
 from simulators.companions import QUANTITIES, Services, write_companions
 from simulators.park import Park, expand
 from simulators.park_settings import ParkSettings, check_park
@@ -119,6 +122,30 @@ def test_the_companion_files(tmp_path: Path) -> None:
     assert {record["meter"] for record in truth} == {meter["id"] for meter in gateway["meters"]}
     reloaded = expand(load_file(tmp_path / "park.yaml", ParkSettings, check=check_park), TODAY)
     assert reloaded.truth() == found.truth()
+
+
+@pytest.mark.parametrize(
+    "words", [["init"], ["meter", "--line", "dlt645_serial", "--baudrate", "7"]], ids=["init", "meter"]
+)
+def test_a_configuration_of_no_simulation_is_never_written_over(tmp_path: Path, words: list[str]) -> None:
+    real = tmp_path / "gateway.yaml"
+    real.write_text("gateway: park-01", encoding="utf-8")
+
+    result = CliRunner().invoke(app, [*words, str(tmp_path)])
+
+    assert isinstance(result.exception, StopAndFix)
+    assert [(one.name, one.read_text(encoding="utf-8")) for one in tmp_path.iterdir()] == [
+        (real.name, "gateway: park-01")
+    ]
+
+
+def test_a_simulation_is_written_over_by_the_next_and_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "park"
+    first, again = (CliRunner().invoke(app, ["init", str(folder), "--seed", str(seed)]) for seed in (1, 2))
+    none = CliRunner().invoke(app, ["init", str(folder / "park.yaml")])
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert isinstance(none.exception, StopAndFix)
 
 
 def test_the_store_may_be_influx(tmp_path: Path) -> None:
