@@ -96,6 +96,9 @@ class Publisher:
             except AccessRefused as refused:
                 log.error("broker_refuses_us", why=str(refused))
                 pause_s = _LONGEST_PAUSE_S
+            except DiskFull as error:
+                log.error("spool_unreadable", why=str(error))
+                self.outbox = self._new_outbox()  # what it has noted may not have reached the disk
             give_way()  # the loss may have taken the place of the end
             self.outbox.disconnected()
             if time.monotonic() - started_s > _STEADY_S:

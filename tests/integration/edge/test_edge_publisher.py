@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiomqtt
 import pytest
 from collector_script import TOPICS, collector_at
 from edge_servers import Broker
+from structlog.testing import capture_logs
 
 from edge_agent.publishing.publisher import Publisher, PublishSettings
 from edge_agent.signals import Counters
@@ -112,6 +114,24 @@ async def test_an_acknowledgement_of_another_epoch_means_nothing(spool: Spool, b
         await asyncio.sleep(0.2)
 
         assert spool.acknowledged == 0
+
+
+async def test_a_disk_that_fails_when_an_acknowledgement_comes_ends_nothing(tmp_path: Path, broker: Broker):
+    spool = Spool(tmp_path / "locked.db", "park-01", 1 << 20, 86_400_000)
+    spool.append(a_round(0), NOW)
+    spool._db.execute("PRAGMA busy_timeout=20")
+    before = spool.epoch
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as other, capture_logs() as logs:
+        async with collector_at(broker.port) as collector, publishing(spool, broker.port):
+            await collector.announce()
+            await collector.until(lambda: collector.received)
+            other.execute("BEGIN IMMEDIATE")
+            await collector.ack(99)  # the disk has lost numbers: a new epoch must be written down, and cannot be
+            await collector.until(lambda: any(one["event"] == "spool_unreadable" for one in logs))
+            other.execute("ROLLBACK")
+            await collector.until(lambda: spool.epoch != before)
+            await collector.until(lambda: collector.received[-1].envelope.epoch == spool.epoch)
+    spool.close()
 
 
 async def test_without_progress_it_is_sent_again(spool: Spool, broker: Broker):
