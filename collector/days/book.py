@@ -9,7 +9,7 @@ Event time only; a book knows no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -41,6 +41,7 @@ class _OpenDay:
     values: Floats = field(default_factory=lambda: np.full((len(_COLUMNS), 16, _LONGEST_BLOCKS), np.nan))
     passed: dict[str, int] = field(default_factory=dict)  # gateway → the last block that it ended
     place: dict[int, int] = field(default_factory=dict)  # slot → row
+    put_back: set[int] = field(default_factory=set)  # rows of a day that was closed before
 
     def rows(self, slots: Rows) -> Rows:
         """The row of each slot; new ones are made."""
@@ -180,6 +181,7 @@ class Book:
         local = self._fleet.calendar_of_site(day.site).day_of(first)
         back = self._open.setdefault(day.site, {})[local.first] = _OpenDay(local.date, local.first, local.end)
         rows = back.rows(np.array(day.slots, np.intp))
+        back.put_back.update(rows.tolist())
         columns = slice(0, local.end - local.first)
         known = np.where(day.measured, 1.0, np.nan)
         tangent = np.sqrt(1.0 / day.power_factor**2 - 1.0)[:, None]
@@ -211,24 +213,46 @@ class Book:
             day.passed[gateway] = max(day.passed.get(gateway, 0), int(block))
 
     def _site_day(self, site: str, day: _OpenDay) -> SiteDay:
-        order = sorted(range(len(day.slots)), key=lambda row: self._fleet.series[day.slots[row]].meter)
+        series = [self._fleet.series[slot] for slot in day.slots]
+        order = sorted(range(len(series)), key=lambda n: (series[n].meter, n in day.put_back, series[n].gateway))
         blocks = day.end - day.first
+        values = day.values[:, order, :blocks]  # a copy
+        meters = tuple(series[row].meter for row in order)
+        if len(set(meters)) < len(meters):
+            kept = _one_row_a_meter(values, meters)
+            values, order = values[:, kept], [order[row] for row in kept]
+            meters = tuple(dict.fromkeys(meters))
         local = self._fleet.calendar_of_site(site).day_of(day.first)
-        imported, exported, covered, estimated, reactive = (
-            _on_the_clock(values[order, :blocks], local.quarters) for values in day.values
-        )
+        imported, exported, covered, estimated, reactive = (_on_the_clock(one, local.quarters) for one in values)
         return SiteDay(
             site=site,
             day=day.day,
             starts_at=day.first * BLOCK_MS,
             ends_at=day.end * BLOCK_MS,
-            meters=tuple(self._fleet.series[day.slots[row]].meter for row in order),
+            meters=meters,
             slots=tuple(day.slots[row] for row in order),
             imported=np.where(np.isnan(imported) & ~np.isnan(exported), 0.0, imported),
             exported=exported,
             measured=_is_measured(covered, estimated),
             power_factor=_power_factor(imported, reactive),
         )
+
+
+def _one_row_a_meter(values: Floats, meters: Sequence[str]) -> list[int]:
+    """Fill the first row of each meter with what other gateways know of it, in place; return those rows.
+
+    A gateway that was renamed, or another that reads the meter too: a block that one of them measured counts.
+    """
+    first: dict[str, int] = {}
+    for row, meter in enumerate(meters):
+        own = first.setdefault(meter, row)
+        if own == row:
+            continue
+        measured = _is_measured(values[2], values[3])
+        unknown = np.isnan(values[:2, own]).all(axis=0)
+        better = (measured[row] & ~measured[own]) | unknown
+        values[:, own, better] = values[:, row, better]
+    return list(first.values())
 
 
 def _is_measured(covered: Floats, estimated: Floats) -> Mask:

@@ -251,3 +251,43 @@ def test_more_meters_than_a_day_had_room_for_find_theirs() -> None:
     (day,) = book.over("park")
 
     assert day.imported[:, 0].tolist() == list(range(50))
+
+
+def test_a_meter_whose_gateway_was_renamed_has_one_row_with_the_blocks_of_both() -> None:
+    known = fleet()
+    (day,) = taken(
+        Book(known),
+        blocks(known, "gw-8", "a", range(midnight(), midnight() + 40), import_kwh=1.0),
+        blocks(known, "gw-1", "a", range(midnight() + 41, midnight() + 130), import_kwh=2.0),
+    )
+
+    assert (day.meters, len(day.slots), day.imported.shape) == (("a",), 1, (1, QUARTERS))
+    assert np.nansum(day.imported) == 40 * 1.0 + 55 * 2.0
+    assert np.flatnonzero(~day.measured[0]).tolist() == [40]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_gateways_that_read_a_meter_the_one_that_measured_counts(turn: int) -> None:
+    known = fleet()
+    tables = [
+        whole(known, "gw-1", "a", 30, import_kwh=1.0, covered=0.0, estimated=1.0),
+        whole(known, "gw-2", "a", 30, import_kwh=3.0),
+        whole(known, "gw-2", "b", 30, import_kwh=5.0),
+    ]
+    (day,) = taken(Book(known), *tables[::turn])
+
+    assert day.meters == ("a", "b")
+    assert day.imported[:, 7].tolist() == [3.0, 5.0]
+    assert day.measured.all()
+
+
+def test_what_is_judged_again_stands_before_what_was_put_back() -> None:
+    known = fleet()
+    book = Book(known)
+    (before,) = taken(book, whole(known, "gw-1", "a", import_kwh=1.0))
+    book.over_until("park", midnight())
+    book.reopen(before, midnight())
+    (again,) = taken(book, whole(known, "gw-9", "a", 30, import_kwh=2.0))
+
+    assert again.meters == ("a",)
+    assert (again.imported == 2.0).all()
