@@ -2,6 +2,9 @@
 
 Readings and the entries of meters' logs are late by themselves: each has its own mark, and is judged without the other
 (``collector/rejudging.py``). A gateway that is late for long is judged even while it is busy.
+
+What differs is found by comparing with the store. So it is told before the store has it: whoever is killed in between
+tells it twice, and not never.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collector.engine.newest import Newest
 from collector.engine.progress import Progress
 from collector.errors import CannotStart, StoreBusy
 from collector.events.event import iso
-from collector.keeping import Keeping, note_days
+from collector.keeping import Keeping, note_days, refused_lines
 from collector.late import Late
 from collector.past_states import PastStates
 from collector.rejudging import Rejudging
@@ -109,14 +112,16 @@ class JudgingAgain:
 
     async def _judge_log(self, gateway: str, since: int) -> None:
         found = await self._rejudged(lambda: self._rejudging.run_log(gateway, since))
-        await self._keeping.write([], found.events)
         progress = Progress(
             snapshots={gateway: self._engine.snapshot(gateway)},
             open_days={gateway: self._days.snapshot(gateway)},
             late=found.days.missed,
-            logs_judged_again=[gateway],
         )
         await self._keeping.commit(progress, found.events)
+        rejected = await self._keeping.write([], found.events)
+        done = Progress(logs_judged_again=[gateway], refused=refused_lines(rejected))
+        await self._keeping.commit(done)
+        self._counters.rejected_lines += len(rejected)
         self.note(progress)
         self._counters.logs_judged_again += 1
         log.info("late entries of logs judged", gateway=gateway, since=iso(since), events=len(found.events))
@@ -135,15 +140,18 @@ class JudgingAgain:
             await self._keeping.commit(Progress(judged_again={gateway: _FOREVER_MS}))
             return
         tables = [*found.tables, *self._days.tables(found.days)]
-        await self._keeping.write(tables, found.events)
+        await self._keeping.commit(Progress(), found.events, tables)
+        rejected = await self._keeping.write(tables, found.events)
         progress = Progress(
             snapshots={gateway: self._engine.snapshot(gateway)},
             past=found.past,
             open_days={gateway: self._days.snapshot(gateway)},
             judged_again={gateway: found.since},
+            refused=refused_lines(rejected),
         )
         note_days(found.days, progress)
-        await self._keeping.commit(progress, found.events, tables)
+        await self._keeping.commit(progress)
+        self._counters.rejected_lines += len(rejected)
         self._past.changed(gateway)
         self._counters.judged_again += 1
         log.info("late readings judged", gateway=gateway, since=iso(since), events=len(found.events))

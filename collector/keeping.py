@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from collector.days.day import encode_day
 from collector.days.days import Judged
 from collector.engine.checkpoint import Checkpoint
-from collector.engine.progress import Outgoing, Progress
+from collector.engine.progress import Outgoing, Progress, Refused
 from collector.events.event import Event
 from collector.feeds.announcements import Announcements
 from collector.feeds.outbox import OutboxRelay
@@ -88,6 +88,11 @@ class Keeping:
             progress.outgoing += await asyncio.to_thread(self._announcements.outgoing, events, tables)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in telling, it must not stop storing
             log.error("the feeds were not told of a commit", why=f"{type(error).__name__}: {error}")
+
+
+def refused_lines(rejected: Sequence[Rejected]) -> list[Refused]:
+    """Lines that the store refuses for ever, for the quarantine."""
+    return [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
 
 
 def note_days(judged: Judged, progress: Progress) -> None:

@@ -25,7 +25,7 @@ from collector.days.days import TOUCHES, Days
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, Frame, blocks_of
 from collector.engine.newest import Newest
-from collector.engine.progress import Progress, Refused, note_oldest
+from collector.engine.progress import Progress, note_oldest
 from collector.engine.rows import entries_of, entry_rows
 from collector.events.event import iso
 from collector.ingest.admission import Admission, Admitted
@@ -34,7 +34,7 @@ from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Mark
 from collector.ingest.sequence import Sequence as RoundSequence
 from collector.judging_again import JudgingAgain
-from collector.keeping import Keeping, note_days
+from collector.keeping import Keeping, note_days, refused_lines
 from collector.past_states import PastStates
 from collector.retrying import Retrying, Stopping
 from collector.signals import Counters
@@ -125,7 +125,7 @@ class Pipeline:
         self._keep_past(admitted, progress)
         outcome = self._judge(blocks, admitted.logs, progress)
         rejected += await self._keeping.write(outcome.tables, outcome.events)
-        progress.refused += [Refused("line", "store", one.reason, one.line.encode()) for one in rejected]
+        progress.refused += refused_lines(rejected)
         progress.marks = self._marks(admitted)
         for gateway in admitted.gateways:
             progress.snapshots[gateway] = engine.snapshot(gateway)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
@@ -20,6 +23,7 @@ from collector.engine.checkpoint import Checkpoint
 from collector.engine.progress import Progress, Refused
 from collector.ingest.intake import Arrival
 from collector.quarantine import replay
+from collector.retrying import Stopping
 from collector.store.store import EnergyDayRow
 from metering.codec import encode_packed
 from metering.message import Envelope
@@ -324,6 +328,32 @@ async def test_what_is_late_in_a_log_is_known_after_a_restart(tmp_path: Path) ->
     await collector.judge_late()
     assert collector.room.checkpoint.late_logs() == {}
     assert collector.stands() == expected
+    await collector.stop()
+
+
+async def test_what_a_late_entry_says_is_told_and_followed_though_the_collector_is_killed_before_it_is_done(
+    tmp_path: Path,
+) -> None:
+    opened_at = T0 + 5 * HOUR
+    collector = await Collector(tmp_path).start()
+    for at in range(T0, T0 + 40 * HOUR, 15 * MINUTE):
+        await collector.take(live(at), quiet=False)
+    await collector.take(log_of([("m-1", opened_at + MINUTE, MeterEvent.COVER_CLOSED, FINE)]))
+    await collector.take(log_of([("m-1", opened_at, MeterEvent.COVER_OPENED, FINE)]), quiet=False)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db, db:
+        db.execute("CREATE TRIGGER full BEFORE DELETE ON late_log BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    collector.room.pipeline.stop()
+    with pytest.raises(Stopping):
+        await collector.judge_late()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db, db:
+        db.execute("DROP TRIGGER full")
+
+    await collector.restart()
+    await collector.judge_late()
+    assert set(collector.told()) == collector.stands().keys()
+    assert [body["data"]["lifecycle"] for body in collector.stands().values()] == ["opened", "closed"]
+    (day,) = [decode_day(body) for _, body in collector.room.checkpoint.closed_days()]
+    assert day.touched == {"m-1": opened_at}
     await collector.stop()
 
 

@@ -17,6 +17,7 @@ from collector.errors import CannotStart
 from collector.ingest.intake import Arrival
 from collector.registry.records import RegistrySettings
 from collector.registry.registry import Registry
+from collector.retrying import Stopping
 from collector.store.sqlite_queries import SqliteQueries
 from collector.store.store import StoredReadings
 from metering.round import Origin, Quality
@@ -343,6 +344,33 @@ async def test_what_is_late_is_known_after_a_restart(tmp_path: Path) -> None:
     assert room.checkpoint.late() == {}
     same(expected, collector.stored())
     assert collector.closed() == closed
+    await collector.stop()
+
+
+async def test_what_was_found_is_told_though_the_collector_is_killed_before_it_is_done(tmp_path: Path) -> None:
+    given = readings(2.5, PEAK)
+    late = only(given, "a", 130, 150)
+    expected, closed = await in_time(tmp_path / "in-time", given)
+    collector = Collector(tmp_path / "late")
+    room = await collector.start()
+    await collector.take(without(given, late))
+    await collector.take(late, Origin.BACKFILL)
+    told = collector.told()
+    with closing(sqlite3.connect(tmp_path / "late" / "state.db")) as db, db:
+        db.execute("CREATE TRIGGER full BEFORE DELETE ON late BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    room.pipeline.stop()
+    with pytest.raises(Stopping):
+        await collector.judge_late()
+    await collector.stop()
+    with closing(sqlite3.connect(tmp_path / "late" / "state.db")) as db, db:
+        db.execute("DROP TRIGGER full")
+
+    await collector.start()
+    await collector.judge_late()
+    found = collector.stored()
+    same(expected, found)
+    assert collector.closed() == closed
+    assert set(collector.told()) == found["event"].keys() - set(told)
     await collector.stop()
 
 
