@@ -30,6 +30,8 @@ from metering.log import log
 
 _WAITS_COMMITS: Final = 100  # for a quiet moment
 _LONGEST_S: Final = 600.0  # for more of it
+_ATTEMPTS: Final = 3  # to ask the store
+_POSTPONED_S: Final = 60.0
 _FOREVER_MS: Final = 9_000_000_000_000
 _TIMER_S: Final = 0.01  # a timer may ring a little early
 
@@ -88,22 +90,30 @@ class JudgingAgain:
         Raises:
             Stopping: the collector was told to stop while the store was away.
         """
-        loop = asyncio.get_running_loop()
         wait_s = self._wait_s()
+        self._waited = 0 if wait_s is None else self._waited + 1
+        if wait_s == 0 and (not busy or self._waited >= _WAITS_COMMITS):
+            self._waited = 0
+            await self._judge_due()
+        self._set_timer(self._wait_s())
+
+    async def _judge_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        for late, judge in ((self._logs, self._judge_log), (self._readings, self._judge_readings)):
+            for gateway, since in late.due(loop.time()):
+                try:
+                    await judge(gateway, since)
+                except StoreBusy as error:  # it takes rows perhaps, and must not be kept from them
+                    log.error("the store does not answer: what came late waits", gateway=gateway, why=str(error))
+                    late.postpone(gateway, loop.time() + _POSTPONED_S)
+                    return
+                late.done(gateway)
+
+    def _set_timer(self, wait_s: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if wait_s:
-            self._timer = loop.call_later(wait_s + _TIMER_S, self._wake)
-        self._waited = 0 if wait_s is None else self._waited + 1
-        if wait_s != 0 or (busy and self._waited < _WAITS_COMMITS):
-            return
-        self._waited = 0
-        for gateway, since in self._logs.due(loop.time()):
-            await self._judge_log(gateway, since)
-            self._logs.done(gateway)
-        for gateway, since in self._readings.due(loop.time()):
-            await self._judge_readings(gateway, since)
-            self._readings.done(gateway)
+            self._timer = asyncio.get_running_loop().call_later(wait_s + _TIMER_S, self._wake)
 
     def _wait_s(self) -> float | None:
         now_s = asyncio.get_running_loop().time()
@@ -163,4 +173,4 @@ class JudgingAgain:
             except CannotStart as error:
                 raise StoreBusy(str(error)) from error
 
-        return await self._retrying.until_done("store", attempt)
+        return await self._retrying.until_done("store", attempt, _ATTEMPTS)

@@ -45,6 +45,10 @@ class Late:
         """How long until one is due; ``None`` if none waits."""
         return min((max(0.0, self._due_at.get(one, now_s) - now_s) for one in self._since), default=None)
 
+    def postpone(self, gateway: str, until_s: float) -> None:
+        """It could not be judged: not before ``until_s``."""
+        self._due_at[gateway] = self._latest_at[gateway] = until_s
+
     def done(self, gateway: str) -> None:
         """It was judged."""
         for kept in (self._since, self._due_at, self._latest_at):

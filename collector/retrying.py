@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Final, TypeVar
 
 from collector.signals import Counters
@@ -43,17 +44,21 @@ class Retrying:
         """An attempt under way may end; none is made again."""
         self._stop.set()
 
-    async def until_done(self, what: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    async def until_done(self, what: str, attempt: Callable[[], Awaitable[Result]], most: float = inf) -> Result:
         """The result of the first attempt that does not fail; ``what`` names it in the log.
 
         Raises:
             Stopping: ``stop`` was called, and the last attempt had failed.
+            BackOff: ``most`` attempts have failed.
         """
-        delay_s, failing = _FIRST_DELAY_S, False
+        delay_s, failing, attempts = _FIRST_DELAY_S, False, 0
         while True:
             try:
                 result = await attempt()
             except BackOff as error:
+                attempts += 1
+                if attempts >= most:
+                    raise
                 wait_s = error.after_s or random.uniform(delay_s / 2, delay_s)  # noqa: S311 - jitter
                 delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
                 if not failing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -24,6 +25,7 @@ from metering.round import Origin, Quality
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import T0, make_round, message
 from tests.support.stored import same, stored
+from tests.support.waiting import until
 
 QUARTER_MS = 900_000
 CONTRACT_KVA = 8
@@ -75,8 +77,8 @@ class Collector:
         self.folder = folder
         self._sent = dict.fromkeys(GATEWAY_OF.values(), 0)
 
-    async def start(self) -> PipelineRoom:
-        self.room = PipelineRoom(self.folder, registry())
+    async def start(self, late_settles_s: float = 0.0) -> PipelineRoom:
+        self.room = PipelineRoom(self.folder, registry(), late_settles_s=late_settles_s)
         await self.room.store.prepare()
         return self.room
 
@@ -230,6 +232,52 @@ async def test_while_the_store_is_away_nothing_changes_and_it_is_tried_again(tmp
     assert room.counters.store_retries == 1
     same(expected, collector.stored())
     assert collector.closed() == closed
+    await collector.stop()
+
+
+class Unreadable(SqliteQueries):
+    """A store that takes rows, but may not be asked about them: a token that may write and not read."""
+
+    def readings(self, gateway: str, since: int, until: int) -> StoredReadings:
+        raise CannotStart(f"not allowed to read {gateway} from {since} to {until}")
+
+
+async def test_a_store_that_cannot_be_asked_goes_on_storing_and_what_is_late_waits(tmp_path: Path) -> None:
+    given = readings(2.5, PEAK)
+    late = only(given, "ab", 130, 150)
+    expected, closed = await in_time(tmp_path / "in-time", given)
+    collector = Collector(tmp_path / "late")
+    room = await collector.start()
+    await collector.take(without(only(given, "abc", 0, 200), late))
+    await collector.take(late, Origin.BACKFILL)
+    room.rejudging._queries = Unreadable(tmp_path / "late" / "readings.db")
+    for _ in GATEWAY_OF.values():
+        await collector.judge_late()
+    assert room.counters.judged_again == 0
+    assert not room.again.due()
+    await collector.take(only(given, "abc", 200, 240))
+    await collector.stop()
+
+    await collector.start()
+    await collector.judge_late()
+    same(expected, collector.stored())
+    assert collector.closed() == closed
+    await collector.stop()
+
+
+async def test_who_becomes_due_after_another_was_judged_is_judged_though_nothing_arrives(tmp_path: Path) -> None:
+    given = readings(2)
+    collector = Collector(tmp_path)
+    await collector.start()
+    await collector.take(without(given, {**only(given, "a", 100, 110), **only(given, "b", 100, 110)}))
+    await collector.take(only(given, "a", 100, 110), Origin.BACKFILL)
+    await collector.stop()
+    room = await collector.start(late_settles_s=3.0)
+    await collector.take(only(given, "b", 100, 110), Origin.BACKFILL)
+    running = asyncio.create_task(room.pipeline.run())
+    await until(lambda: room.counters.judged_again == 2, "both gateways are judged again")
+    room.pipeline.stop()
+    await running
     await collector.stop()
 
 

@@ -46,3 +46,12 @@ def test_gateways_settle_each_for_itself_and_begin_anew_once_they_were_judged() 
     late.done("gw-1")
     late.done("gw-2")
     assert not late
+
+
+def test_a_gateway_that_was_postponed_waits_whatever_comes_meanwhile() -> None:
+    late = Late({"gw-1": 7}, settles_s=30, longest_s=600)
+    late.postpone("gw-1", 60.0)
+    late.note({"gw-1": 5}, 40.0)
+
+    assert late.due(59.0) == []
+    assert late.due(60.0) == [("gw-1", 5)]
