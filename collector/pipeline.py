@@ -23,7 +23,7 @@ import numpy as np
 
 from collector.days.days import TOUCHES, Days
 from collector.engine.engine import Engine, Outcome
-from collector.engine.frame import Block, Frame, blocks_of
+from collector.engine.frame import Block, Frame, blocks_of, misdated
 from collector.engine.newest import Newest
 from collector.engine.progress import Progress, note_oldest
 from collector.engine.rows import entries_of, entry_rows
@@ -162,9 +162,10 @@ class Pipeline:
         whole = Outcome()
         for block in blocks:
             if not block.waves:
-                at = block.at.astype(np.float64)
-                self._note_late(self._newest.by_gateway(block.slots, at), progress)
-                self._newest.take(block.slots, at)  # or what is newer than the last live reading is never judged
+                kept = ~misdated(block.quality, profiled=True)
+                slots, at = block.slots[kept], block.at[kept].astype(np.float64)
+                self._note_late(self._newest.by_gateway(slots, at), progress)
+                self._newest.take(slots, at)  # or what is newer than the last live reading is never judged
         for _, frame in frames:
             self._note_late(self._newest.take(frame.slots, frame.at), progress)
             self._process(frame, whole)

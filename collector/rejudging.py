@@ -25,7 +25,7 @@ from collector.days.days import DAY_KINDS, Days, Judged
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
-from collector.engine.frame import untimed
+from collector.engine.frame import misdated
 from collector.engine.rows import ReadingRows, entry_rows
 from collector.events.event import Event, withdrawn
 from collector.feeds.statement import restated
@@ -34,7 +34,6 @@ from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
 from collector.tariff.calendar import BLOCK_MS
 from metering.log import log
 from metering.meter_event import MeterEvent
-from metering.round import Quality
 
 _CHUNK_MS: Final = 6 * 3_600_000
 _DAY_MS: Final = 86_400_000
@@ -179,8 +178,7 @@ def rows_of(fleet: Fleet, gateway: str, stored: StoredReadings) -> ReadingRows:
     columns = dict(stored.values)
     bits = columns.pop("quality", None)
     quality = np.zeros(len(stored), np.uint32) if bits is None else np.nan_to_num(bits).astype(np.uint32)
-    doubtful = stored.profiled & ((quality & np.uint32(Quality.METER_CLOCK_OFF)) != 0)
-    kept = np.flatnonzero(~doubtful & ~untimed(quality))
+    kept = np.flatnonzero(~misdated(quality, stored.profiled))
     return ReadingRows(
         slots[stored.meter[kept]],
         stored.at[kept].astype(np.float64),

@@ -191,6 +191,13 @@ def untimed(quality: Bits) -> Mask:
     return mask
 
 
+def misdated(quality: Bits, profiled: Mask | bool) -> Mask:
+    """Which rows are judged by nobody: untimed ones, and those of load profiles by a clock that is off."""
+    clock_off: Mask = (quality & np.uint32(int(Quality.METER_CLOCK_OFF))) != 0
+    mask: Mask = untimed(quality) | (clock_off & profiled)
+    return mask
+
+
 def failed(quality: Bits) -> Mask:
     """Which rows carry no values because the meter was not read."""
     mask: Mask = (quality & np.uint32(int(FAILED))) != 0

@@ -308,6 +308,21 @@ async def test_rows_of_a_gateway_that_booted_with_an_old_time_are_stored_and_acc
     await collector.stop()
 
 
+async def test_a_load_profile_by_a_clock_that_is_a_year_ahead_makes_nobody_late(tmp_path: Path) -> None:
+    given = readings(2.5)
+    collector = Collector(tmp_path)
+    room = await collector.start()
+    await collector.take(only(given, "abc", 0, 200))
+    year_ms = 365 * 86_400_000
+    await collector.take(only(given, "a", 190, 191), Origin.BACKFILL, Quality.METER_CLOCK_OFF, shifted_ms=year_ms)
+    await collector.take(only(given, "abc", 200, 240))
+
+    assert room.checkpoint.late() == {}
+    assert room.newest.of_gateway("gw-1") == T0 + 240 * QUARTER_MS
+    assert len(collector.stored()["reading"]) == len(given) + 1
+    await collector.stop()
+
+
 def from_before(given: Mapping[Quarter, Reading]) -> dict[Quarter, Reading]:
     """Readings that are older than any state of their gateway."""
     first = only(given, "a", 0, 9).items()
