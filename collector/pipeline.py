@@ -122,7 +122,7 @@ class Pipeline:
         rejected = await self._keeping.write([block.table(engine.fleet) for block in blocks])
         rejected += await self._keeping.write_log(admitted.logs)
         progress = Progress(refused=admitted.refused)
-        self._keep_past(admitted, progress)
+        self._keep_past(admitted, blocks, progress)
         outcome = self._judge(blocks, admitted.logs, progress)
         rejected += await self._keeping.write(outcome.tables, outcome.events)
         progress.refused += refused_lines(rejected)
@@ -150,11 +150,18 @@ class Pipeline:
         while shared:
             log.error("several gateways report one meter: rename one of them", meter=shared.pop())
 
-    def _keep_past(self, admitted: Admitted, progress: Progress) -> None:
+    def _keep_past(self, admitted: Admitted, blocks: Sequence[Block], progress: Progress) -> None:
         for gateway in dict.fromkeys(content.gateway for content in admitted.rounds):
             newest = self._newest.of_gateway(gateway)
+            if newest is None:  # nothing was judged yet: a state from which all of it can be
+                newest = self._before_the_first(gateway, blocks)
             if newest is not None and self._past.due(gateway, newest):
                 progress.past.append((gateway, newest, self._engine.snapshot(gateway)))
+
+    def _before_the_first(self, gateway: str, blocks: Sequence[Block]) -> int | None:
+        own = self._engine.fleet.of_gateway(gateway)
+        judged = ((np.isin(one.slots, own) & ~misdated(one.quality, profiled=not one.waves), one.at) for one in blocks)
+        return min((int(at[which].min()) - 1 for which, at in judged if which.any()), default=None)
 
     def _judge(self, blocks: Sequence[Block], logs: Sequence[MeterEvents], progress: Progress) -> Outcome:
         """Judge all blocks wave by wave, each gateway's rounds in their order; then the logs, and the days."""

@@ -94,6 +94,17 @@ class Collector:
         shifted_ms: int = 0,
     ) -> None:
         """One round a gateway and quarter; a commit of all of them."""
+        arrivals = self.rounds(given, origin, quality, shifted_ms)
+        for n in range(0, len(arrivals), 50):
+            await self.room.pipeline.commit(arrivals[n : n + 50])
+
+    def rounds(
+        self,
+        given: Mapping[Quarter, Reading],
+        origin: Origin = Origin.LIVE,
+        quality: int = 0,
+        shifted_ms: int = 0,
+    ) -> list[Arrival]:
         rounds: dict[tuple[int, str], dict[str, Reading]] = {}
         for (quarter, meter), reading in sorted(given.items()):
             rounds.setdefault((quarter, GATEWAY_OF[meter]), {})[meter] = reading
@@ -113,8 +124,7 @@ class Collector:
                 origin=origin,
             )
             arrivals.append(Arrival("00", gateway, message(content, self._sent[gateway])))
-        for n in range(0, len(arrivals), 50):
-            await self.room.pipeline.commit(arrivals[n : n + 50])
+        return arrivals
 
     async def judge_late(self) -> None:
         await self.room.judge_late()
@@ -488,6 +498,23 @@ async def test_a_gateway_that_was_away_over_midnight_is_judged_when_it_is_back(t
 
     same(expected, collector.stored())
     assert collector.closed() == closed
+    await collector.stop()
+
+
+async def test_what_is_late_in_the_first_commit_of_a_gateway_is_judged_whatever_arrives_meanwhile(
+    tmp_path: Path,
+) -> None:
+    given = only(readings(1), "a", 0, 96)
+    late = only(given, "a", 20, 30)
+    expected, _ = await in_time(tmp_path / "in-time", given)
+    collector = Collector(tmp_path / "late")
+    await collector.start()
+    first = collector.rounds(only(without(given, late), "a", 0, 40)) + collector.rounds(late, Origin.BACKFILL)
+    await collector.room.pipeline.commit(first)
+    await collector.take(only(given, "a", 40, 96))
+    await collector.judge_late()
+
+    same(expected, collector.stored())
     await collector.stop()
 
 
