@@ -128,7 +128,7 @@ class JudgingAgain:
             late=found.days.missed,
         )
         await self._keeping.commit(progress, found.events)
-        rejected = await self._keeping.write([], found.events)
+        rejected = await self._keeping.write([], found.events, found.moved)
         done = Progress(logs_judged_again=[gateway], refused=refused_lines(rejected))
         await self._keeping.commit(done)
         self._counters.rejected_lines += len(rejected)
@@ -151,7 +151,7 @@ class JudgingAgain:
             return
         tables = [*found.tables, *self._days.tables(found.days)]
         await self._keeping.commit(Progress(), found.events, tables)
-        rejected = await self._keeping.write(tables, found.events)
+        rejected = await self._keeping.write(tables, found.events, found.moved)
         progress = Progress(
             snapshots={gateway: self._engine.snapshot(gateway)},
             past=found.past,

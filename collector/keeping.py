@@ -45,15 +45,17 @@ class Keeping:
         self._topics = topics
         self._announcements = announcements
 
-    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
-        """Store rows and events; return what is refused for ever.
+    async def write(
+        self, tables: Sequence[Table], events: Sequence[Event] = (), moved: Sequence[Event] = ()
+    ) -> list[Rejected]:
+        """Store rows and events, those that have moved at no instant of before; return what is refused for ever.
 
         Raises:
             Stopping: the collector was told to stop while the store was away.
         """
         if not tables and not events:
             return []
-        return await self._retrying.until_done("store", lambda: self._store.write(tables, events))
+        return await self._retrying.until_done("store", lambda: self._store.write(tables, events, moved))
 
     async def write_log(self, logs: Sequence[MeterEvents]) -> list[Rejected]:
         """Store entries of meters' logs; return what is refused for ever.

@@ -15,7 +15,7 @@ judged: what they would fill stays an estimate, and says so, rather than to stan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +27,7 @@ from collector.engine.engine import Engine, Outcome
 from collector.engine.fleet import Fleet
 from collector.engine.frame import misdated
 from collector.engine.rows import ReadingRows, entry_rows
-from collector.events.event import Event, withdrawn
+from collector.events.event import Event, milliseconds, withdrawn
 from collector.feeds.statement import restated
 from collector.store.store import EnergyDayRow, EnergyMonthRow, Queries, StoredReadings
 from collector.store.table import ENERGY_DAY, ENERGY_MONTH, Series, Table
@@ -47,6 +47,7 @@ class Rejudged:
     """What judging again led to."""
 
     events: list[Event] = field(default_factory=list)  # new, changed, withdrawn
+    moved: list[Event] = field(default_factory=list)  # of them, those that were told of another instant, as of that
     tables: list[Table] = field(default_factory=list)
     days: Judged = field(default_factory=Judged)
     past: list[tuple[str, int, bytes]] = field(default_factory=list)
@@ -103,6 +104,7 @@ class Rejudging:
         found.days = self._days.take(outcome)
         found.tables = self._revised(outcome.tables, stated, until)
         found.events = _differences(before, [*outcome.events, *found.days.events])
+        found.moved = _moved(before, found.events)
         return found
 
     def run_log(self, gateway: str, since: int) -> Rejudged:
@@ -127,6 +129,7 @@ class Rejudging:
         self._engine.restore(gateway, engine.snapshot(gateway), [MeterLog.name])
         found = Rejudged(since=since)
         found.events = _differences(before, [one for one in outcome.events if one.at >= since])
+        found.moved = _moved(before, found.events)
         found.days = self._days.take(Outcome(events=found.events))
         return found
 
@@ -204,3 +207,9 @@ def _differences(before: Sequence[dict[str, Any]], after: Sequence[Event]) -> li
         if name not in found and body["data"]["lifecycle"] == "opened" and body["data"]["condition"] not in back
     ]
     return changed + [withdrawn(body) for body in gone]
+
+
+def _moved(before: Sequence[dict[str, Any]], after: Sequence[Event]) -> list[Event]:
+    now = {event.id: event for event in after}
+    then = ((now[body["id"]], milliseconds(body["time"])) for body in before if body["id"] in now)
+    return [replace(event, at=at) for event, at in then if at != event.at]

@@ -27,6 +27,7 @@ from collector.store.table import LOAD_PROFILE, Ints
 from metering.errors import BackOff
 
 _OK = 200
+_STANDS = " AND id != ''"  # an event that has moved leaves an empty point behind
 
 
 class InfluxQueries(DeterminantQueries):
@@ -110,7 +111,7 @@ class InfluxQueries(DeterminantQueries):
     def events(self, since: int, until: int, meter: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """See ``Queries``."""
         chosen = "".join(f" AND {name} = {_text(value)}" for name, value in (("meter", meter), ("kind", kind)) if value)
-        series = self._ask(f"SELECT id, body FROM event WHERE {_between(since, until)}{chosen}")  # noqa: S608
+        series = self._ask(f"SELECT id, body FROM event WHERE {_between(since, until)}{chosen}{_STANDS}")  # noqa: S608
         rows = sorted((row for one in series for row in _rows(one)), key=lambda row: (row["time"], row["id"]))
         return [json.loads(row["body"]) for row in rows]
 
@@ -137,7 +138,7 @@ class InfluxQueries(DeterminantQueries):
         return [row for row in whole if after is None or (row.at, row.id) > after][:limit]
 
     def _events(self, where: str, order: str = "") -> list[EventRow]:
-        series = self._ask(f"SELECT id, body FROM event WHERE {where}{order}")  # noqa: S608
+        series = self._ask(f"SELECT id, body FROM event WHERE {where}{_STANDS}{order}")  # noqa: S608
         return [EventRow(row["time"], row["id"], json.loads(row["body"])) for one in series for row in _rows(one)]
 
     def _ask(self, statement: str) -> list[dict[str, Any]]:

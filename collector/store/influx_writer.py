@@ -66,15 +66,20 @@ class InfluxStore:
 
             await asyncio.to_thread(influx_setup.create_bucket, self._settings)
 
-    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
+    async def write(
+        self, tables: Sequence[Table], events: Sequence[Event] = (), moved: Sequence[Event] = ()
+    ) -> list[Rejected]:
         """Store everything; return the lines the server refuses for ever.
+
+        A point cannot change its time: that of an event which has moved stays behind, emptied.
 
         Raises:
             StoreBusy: the server may take the same bytes later.
             StoreRefuses: credentials or target are wrong.
         """
         body = b"".join([self._encoder.encode(table) for table in tables])
-        body += b"".join([_event_line(event) for event in events])
+        body += b"".join([_event_line(event, "", "") for event in moved])
+        body += b"".join([_event_line(event, event.id, event.body()) for event in events])
         rejected: list[Rejected] = []
         for part in _parts(body):
             rejected += await self._write_body(part)
@@ -164,7 +169,7 @@ def _log_lines(log: MeterEvents) -> Iterator[bytes]:
         yield f"{METER_EVENT},event={event},gateway={log.gateway},meter={meter} quality={bits} {at}\n".encode()
 
 
-def _event_line(event: Event) -> bytes:
+def _event_line(event: Event, name: str, text: str) -> bytes:
     """One event; part and lifecycle are tags, so that two at one instant do not overwrite each other."""
     tags = {
         "gateway": event.series.gateway,
@@ -174,5 +179,5 @@ def _event_line(event: Event) -> bytes:
         "part": event.part or "all",
     }
     head = ",".join(["event", *(f"{name}={value}" for name, value in tags.items())])
-    fields = f"score={event.score:.3f},id={quote_field(event.id)},body={quote_field(event.body())}"
+    fields = f"score={event.score:.3f},id={quote_field(name)},body={quote_field(text)}"
     return f"{head} {fields} {event.at}\n".encode()

@@ -37,7 +37,12 @@ class SqliteStore:
         """
         await asyncio.to_thread(self._open)
 
-    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
+    async def write(
+        self,
+        tables: Sequence[Table],
+        events: Sequence[Event] = (),
+        moved: Sequence[Event] = (),  # noqa: ARG002 - an event has one row, whatever its instant
+    ) -> list[Rejected]:
         """Store everything in one transaction.
 
         Raises:

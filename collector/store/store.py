@@ -133,8 +133,13 @@ class Store(Protocol):
         """Create what is missing (database, tables)."""
         ...
 
-    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
-        """Store all rows and events; return those that are refused for ever."""
+    async def write(
+        self, tables: Sequence[Table], events: Sequence[Event] = (), moved: Sequence[Event] = ()
+    ) -> list[Rejected]:
+        """Store all rows and events; return those that are refused for ever.
+
+        ``moved`` are events as they stood until now: what was stored under their instants is not asked for any more.
+        """
         ...
 
     async def write_log(self, logs: Sequence[MeterEvents]) -> list[Rejected]:

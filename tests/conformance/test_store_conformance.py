@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -292,7 +292,8 @@ async def test_a_forecast_is_read_back_and_the_next_one_takes_its_place(room: Ro
         assert room.queries.forecasts(measurement, "m-2", T0 + 1, FAR) == []
 
 
-async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -> None:
+def excess(room: Room) -> list[Event]:
+    """What begins and ends within a minute."""
     slot = int(room.fleet.slots("gw-1", ("m-1",))[0])
     findings = [
         Finding(
@@ -311,7 +312,11 @@ async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -
         )
         for lifecycle, later, ended in (("opened", 0, None), ("closed", MINUTE, float(T0 + MINUTE)))
     ]
-    events = [event_of(finding, room.fleet, slot, "cfg") for finding in findings]
+    return [event_of(finding, room.fleet, slot, "cfg") for finding in findings]
+
+
+async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -> None:
+    events = excess(room)
 
     for _ in range(2):
         await room.store.write([], events)
@@ -320,6 +325,20 @@ async def test_an_event_is_stored_once_however_often_it_is_written(room: Room) -
     assert len(room.queries.events(T0, T0 + 1)) == 1
     assert len(room.queries.events(0, FAR, meter="m-1", kind="over_capacity")) == 2
     assert room.queries.events(0, FAR, kind="current_loss") == []
+
+
+async def test_an_event_that_has_moved_stands_at_its_new_instant_only(room: Room) -> None:
+    opened, closed = excess(room)
+    later = replace(closed, at=closed.at + MINUTE)
+    await room.store.write([], [opened, later])
+    await room.store.write([], [closed], moved=[later])
+
+    expected = [opened.cloudevent(), closed.cloudevent()]
+    assert room.queries.events(0, FAR) == expected
+    assert [row.body for row in room.queries.events_page(0, FAR, 2)] == expected
+    assert room.queries.events(later.at, FAR) == []
+    await room.store.write([], [later], moved=[closed])
+    assert room.queries.events(0, FAR) == [opened.cloudevent(), later.cloudevent()]
 
 
 async def test_names_with_every_allowed_character_survive(room: Room) -> None:

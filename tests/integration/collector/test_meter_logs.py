@@ -21,9 +21,13 @@ from collector.config import load
 from collector.days.day import decode_day
 from collector.engine.checkpoint import Checkpoint
 from collector.engine.progress import Progress, Refused
+from collector.events.event import iso
 from collector.ingest.intake import Arrival
 from collector.quarantine import replay
 from collector.retrying import Stopping
+from collector.store.influx_connection import InfluxSettings
+from collector.store.influx_queries import InfluxQueries
+from collector.store.influx_writer import InfluxStore
 from collector.store.store import EnergyDayRow
 from metering.codec import encode_packed
 from metering.message import Envelope
@@ -33,6 +37,7 @@ from metering.round import Origin, Quality, Round
 from tests.support.engines import registry
 from tests.support.pipelines import PipelineRoom
 from tests.support.rounds import MINUTE, T0, make_round, message
+from tests.support.servers import Influxd
 from tests.support.waiting import until
 
 HOUR = 60 * MINUTE
@@ -355,6 +360,29 @@ async def test_what_a_late_entry_says_is_told_and_followed_though_the_collector_
     (day,) = [decode_day(body) for _, body in collector.room.checkpoint.closed_days()]
     assert day.touched == {"m-1": opened_at}
     await collector.stop()
+
+
+async def test_an_end_that_late_entries_move_is_stored_and_told_once(tmp_path: Path) -> None:
+    server = Influxd(tmp_path / "influx")
+    server.start()
+    try:
+        settings = InfluxSettings.model_validate({"type": "influx", "url": server.url})
+        store, queries = InfluxStore(settings), InfluxQueries(settings)
+        collector = Collector(tmp_path)
+        collector.room = PipelineRoom(tmp_path, registry(METERS), store, queries)
+        await collector.start()
+        for minutes, event in ((0, "cover_opened"), (9, "cover_closed"), (5, "cover_closed")):
+            entry = ("m-1", T0 + HOUR + minutes * MINUTE, MeterEvent(event), FINE)
+            await collector.take(log_of([entry]))
+        collector.told()
+        await collector.take(log_of([("m-1", T0 + 2 * MINUTE, MeterEvent.COVER_CLOSED, FINE)]))
+
+        assert collector.told() == []
+        times = [body["time"] for body in queries.events(0, FAR)]
+        assert times == [iso(T0 + HOUR), iso(T0 + HOUR + 5 * MINUTE)]
+    finally:
+        await collector.stop()
+        server.kill()
 
 
 async def test_pieces_that_come_late_are_judged_together_though_nothing_else_arrives(tmp_path: Path) -> None:

@@ -37,12 +37,14 @@ class Gate(SqliteStore):
         self.open = asyncio.Event()
         self.open.set()
 
-    async def write(self, tables: Sequence[Table], events: Sequence[Event] = ()) -> list[Rejected]:
+    async def write(
+        self, tables: Sequence[Table], events: Sequence[Event] = (), moved: Sequence[Event] = ()
+    ) -> list[Rejected]:
         self.asked.set()
         await self.open.wait()
         if self.errors:
             raise self.errors.pop(0)
-        return await super().write(tables, events)
+        return await super().write(tables, events, moved)
 
 
 class Room(PipelineRoom):
