@@ -89,7 +89,7 @@ class Rejudging:
         kept = upto if start else first
         for at in range(first, until + 1, _CHUNK_MS):
             stored = self._queries.readings(gateway, at, min(at + _CHUNK_MS, until + 1))
-            if len(stored) and last > upto and int(stored.at.min()) - kept >= _DAY_MS:
+            if len(stored) and last - kept >= _DAY_MS:
                 found.past.append((gateway, last, engine.snapshot(gateway)))
                 kept = last
             for frame in rows_of(engine.fleet, gateway, stored).frames():

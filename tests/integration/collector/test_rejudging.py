@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,24 @@ async def test_a_load_profile_by_a_clock_that_is_a_year_ahead_makes_nobody_late(
     assert room.checkpoint.late() == {}
     assert room.newest.of_gateway("gw-1") == T0 + 240 * QUARTER_MS
     assert len(collector.stored()["reading"]) == len(given) + 1
+    await collector.stop()
+
+
+async def test_a_reading_from_the_future_does_not_use_up_the_states_of_the_past(tmp_path: Path) -> None:
+    given = readings(2.5)
+    collector = Collector(tmp_path)
+    await collector.start()
+    await collector.take(only(given, "abc", 0, 200))
+    month_ms = 30 * 86_400_000
+    await collector.take(only(given, "a", 200, 201), quality=Quality.CLOCK_UNSYNCHRONISED, shifted_ms=month_ms)
+    for quarter in range(201, 210):
+        await collector.take(only(given, "abc", quarter, quarter + 1))
+        await collector.judge_late()
+
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        kept = [at for (at,) in db.execute("SELECT upto FROM past_state WHERE gateway = 'gw-1' ORDER BY upto")]
+    assert collector.room.counters.judged_again >= 9
+    assert all(later - earlier >= 86_400_000 for earlier, later in pairwise(kept))
     await collector.stop()
 
 
