@@ -98,6 +98,8 @@ def refused_lines(rejected: Sequence[Rejected]) -> list[Refused]:
 
 
 def note_days(judged: Judged, progress: Progress) -> None:
-    """Put the days that closed into a commit."""
+    """Put the days that closed into a commit; say which did not."""
+    for site, day, why in judged.failed:
+        log.error("a day could not be judged", site=site, day=day.isoformat(), why=why)
     progress.closed_days += [(site, one.day.isoformat(), encode_day(one)) for site, one in judged.closed]
     progress.festivals += [(site, one.day.isoformat(), encode_festival(one)) for site, one in judged.festivals]

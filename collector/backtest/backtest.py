@@ -98,10 +98,10 @@ def _backtest(rules: Rules, readings: Path, wanted: Wanted, progress: Progress) 
             for frame in spill.frames(day, fleet, gateways):
                 outcome = engine.process(frame)
                 switched += [f"{one.check}: {one.reason}" for one in outcome.switched]
-                _take(outcome, days.take(outcome), outputs)
+                switched += _take(outcome, days.take(outcome), outputs)
                 last_ms = max(last_ms, int(frame.at.max()))
         progress("judging days", len(spill.days), len(spill.days))
-        _take(Outcome(), days.finish(), outputs)
+        switched += _take(Outcome(), days.finish(), outputs)
         outputs.finish(last_ms)
     return Summary(
         rows=spill.rows,
@@ -114,8 +114,10 @@ def _backtest(rules: Rules, readings: Path, wanted: Wanted, progress: Progress) 
     )
 
 
-def _take(outcome: Outcome, judged: Judged, outputs: Outputs) -> None:
+def _take(outcome: Outcome, judged: Judged, outputs: Outputs) -> list[str]:
+    """Write what was found; return the days that a bug left unjudged."""
     outputs.events(outcome.events)
     outputs.tables(outcome.tables)
     outputs.scores(judged.scores)
     outputs.events(judged.events)
+    return [f"{site} {day}: {why}" for site, day, why in judged.failed]

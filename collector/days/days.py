@@ -67,6 +67,7 @@ class Judged:
     missed: dict[str, int] = field(default_factory=dict)  # gateway → ms: what it says of a day that is over
     festivals: list[tuple[str, FestivalDay]] = field(default_factory=list)  # site, what a festival brought
     forecasts: list[Table] = field(default_factory=list)
+    failed: list[tuple[str, date, str]] = field(default_factory=list)  # site, day that a bug left unjudged, reason
 
 
 class Days:
@@ -168,8 +169,12 @@ class Days:
             later = {meter: [at for at in instants if at >= day.ends_at] for meter, instants in touched.items()}
             today = {meter: max(instants) for meter, instants in before.items() if instants}
             self._touched[site] = {meter: instants for meter, instants in later.items() if instants}
-            verdict = self._closing.close(past, day, today)
-            told = self._forecasting.after(past, verdict.closed, day)
+            try:
+                verdict = self._closing.close(past, day, today)
+                told = self._forecasting.after(past, verdict.closed, day)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a day, it must not stop storing
+                judged.failed.append((site, day.day, f"{type(error).__name__}: {error}"))
+                continue
             past.append(told.closed)
             del past[:-DAYS_REMEMBERED]
             judged.closed.append((site, told.closed))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 
-from collector.days.closing import Closing
-from collector.days.day import encode_day
+from collector.days.closing import Closing, Verdict
+from collector.days.day import ClosedDay, SiteDay, encode_day
 from collector.days.days import Days, Judged
 from collector.days.suspicion import SuspicionSettings
 from collector.engine.engine import Outcome
@@ -20,6 +23,7 @@ from tests.support.engines import tariffs
 from tests.support.rounds import T0
 
 FIRST = T0 // BLOCK_MS
+T0_DAY = date(2026, 6, 18)
 DAY_MS = 86_400_000
 GATEWAYS = {"a": "gw-1", "b": "gw-2", "t": "gw-1"}
 REGISTRY = Registry(
@@ -144,3 +148,23 @@ def test_bytes_that_are_no_days_are_refused() -> None:
     _, days = room()
     with pytest.raises(ValueError, match="no days under way"):
         days.restore("gw-1", b"\xff")
+
+
+class Broken(Closing):
+    """A bug that shows on one day of one site."""
+
+    def close(self, past: Sequence[ClosedDay], today: SiteDay, touched: Mapping[str, int]) -> Verdict:
+        if (today.site, today.day.day) == ("park", 19):
+            raise ZeroDivisionError("a bug")
+        return super().close(past, today, touched)
+
+
+def test_a_bug_in_judging_a_day_costs_that_day_of_that_site_alone() -> None:
+    fleet = Fleet(REGISTRY, tariffs())
+    days = Days(fleet, Broken(REGISTRY, SuspicionSettings()), "test")
+    judged = days.take(blocks(fleet, "abt", 0, 3 * 96 + 13))
+
+    assert [(site, day.day.day) for site, day in judged.closed] == [
+        ("park", 18), ("park", 20), ("town", 18), ("town", 19), ("town", 20)
+    ]  # fmt: skip
+    assert judged.failed == [("park", T0_DAY + timedelta(days=1), "ZeroDivisionError: a bug")]
