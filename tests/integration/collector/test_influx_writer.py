@@ -11,9 +11,10 @@ from influxdb_client import Point, WritePrecision
 
 from collector.engine.fleet import Fleet
 from collector.engine.frame import blocks_of
-from collector.errors import StoreBusy, StoreRefuses
+from collector.errors import CannotStart, StoreBusy, StoreRefuses
 from collector.registry.registry import Registry
 from collector.store.influx_connection import InfluxSettings
+from collector.store.influx_queries import InfluxQueries
 from collector.store.influx_writer import InfluxStore
 from collector.store.table import Table
 from metering.errors import StopAndFix
@@ -197,3 +198,24 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StopAndFix, match="chmod 600"):
         store("http://127.0.0.1:1", api="v2", token_file=secret)
+
+
+async def test_an_answer_that_the_server_cuts_short_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFLUXDB_HTTP_MAX_ROW_LIMIT", "150")
+    server = Influxd(tmp_path / "influx")
+    server.start()
+    try:
+        server.query("CREATE DATABASE wattline")
+        writer = store(server.url)
+        alone = [make_round({"active_power": [1.0]}, meters=["m-1"], gateway="gw-2", at=T0 + n) for n in range(200)]
+        await writer.write(tables(*many(2), *alone))
+        await writer.close()
+        queries = InfluxQueries(InfluxSettings.model_validate({"type": "influx", "url": server.url}))
+
+        assert len(queries.readings("gw-1", T0, T0 + 1)) == 100
+        with pytest.raises(CannotStart, match="max-row-limit"):  # between two series
+            queries.readings("gw-1", T0, T0 + 2 * MINUTE)
+        with pytest.raises(CannotStart, match="max-row-limit"):  # within one
+            queries.readings("gw-2", T0, T0 + MINUTE)
+    finally:
+        server.kill()
