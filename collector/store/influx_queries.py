@@ -155,9 +155,8 @@ class InfluxQueries(DeterminantQueries):
         if "error" in result:
             raise CannotStart(f"{self._settings.url}: {result['error']}")
         series: list[dict[str, Any]] = result.get("series", [])
-        if any(
-            one.get("partial") for one in (result, *series)
-        ):  # half of the readings would be judged as if they were all
+        # Half of the readings would be judged as if they were all.
+        if any(one.get("partial") for one in (result, *series)):
             raise CannotStart(f"{self._settings.url}: the answer was cut short: set max-row-limit of the server to 0")
         return series
 
