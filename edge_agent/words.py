@@ -124,7 +124,7 @@ _WORDS: Final[dict[Language, dict[str, str]]] = {
         "no meter": "there is no meter '{}' → known: {}",
         "missing value": "no value",
         "no spool": "no spool there yet, or it cannot be read → does the agent run, with this file? ({})",
-        "spool folder": "the spool cannot be opened → is folder {} there, may this user write in it? else spool.path ({})",
+        "spool folder": "the spool does not open → is folder {} there, may this user write to it? else spool.path ({})",
         "status epoch": "epoch",
         "status oldest": "oldest held",
         "status next": "next number",
