@@ -85,7 +85,11 @@ def read(
     as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
-    """Read a meter now, through its gateway; the reply is shown, not stored."""
+    """Read a meter now, through its gateway; the reply is shown, not stored.
+
+    Where the broker makes client ids of certificates, --config names a file with another one than the collector's:
+    with the same one it would take the running collector's place.
+    """
     configuration = load(config, language(lang))
     reply = asyncio.run(inquiry.ask(configuration.settings.mqtt, gateway, meter, within))
     if as_json:

@@ -40,6 +40,10 @@ async def ask(settings: MqttSettings, gateway: str, meter: str, within_s: float)
                 return await _reply(connection, number)
             finally:
                 asking.cancel()
+    except LinkLost as error:
+        raise LinkLost(
+            f"broker {settings.host}:{settings.port}: {error} → is it there? does it take us for the running collector?"
+        ) from None
     except TimeoutError:
         raise LinkLost(f"{gateway}: no reply within {within_s:g} s; is it online, is that its name?") from None
 

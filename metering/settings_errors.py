@@ -7,7 +7,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from metering.language import Language
@@ -25,14 +26,15 @@ def explain(error: ErrorDetails, tree: MarkedTree, model: type[BaseModel]) -> Pr
     path = known_part(error["loc"], tree)
     kind = error["type"]
     if kind == "extra_forbidden":
-        known = sorted(_fields_at(model, path[:-1]))
+        known = sorted(_fields_at(model, error["loc"][:-1], tree))
+        others = _fields_at(model, path[:-1], tree)  # of all kinds
         wrong = str(path[-1])
-        text = words["unknown key"] + _hint(wrong, known, tree.lang)
+        text = words["unknown key"] + _hint(wrong, known, others, tree.lang)
         if wrong.lower() in _SECRETS:
             text = words["secret"].format(_SECRETS[wrong.lower()])
         return Problem.at(tree.keys.get(path), path, text)
     if kind == "missing":
-        text = words["missing"] + _example(model, path, str(error["loc"][-1]), words)
+        text = words["missing"] + _example(_models_at(model, error["loc"][:-1], tree), str(error["loc"][-1]), words)
         return Problem.at(tree.nearest(path), (*path, error["loc"][-1]), text)
     template = MESSAGES.get(kind)
     text = error["msg"].removeprefix("Value error, ")
@@ -76,15 +78,18 @@ def field_names(model: type[BaseModel]) -> set[str]:
         fields = waiting.pop().model_fields
         names |= {field.alias or name for name, field in fields.items()}
         for field in fields.values():
-            new = set(_models_in(field.annotation)) - seen
+            new = {found for found, _ in _models_in(field.annotation)} - seen
             seen |= new
             waiting += new
     return names
 
 
-def _hint(wrong: str, known: list[str], lang: Language) -> str:
+def _hint(wrong: str, known: list[str], others: set[str], lang: Language) -> str:
+    """What was meant: a key of this kind, else of another one, since the slip may be in what tells the kind."""
     words = WORDS[lang]
     near = difflib.get_close_matches(wrong, known, 1)
+    if not near and wrong not in others:
+        near = difflib.get_close_matches(wrong, others, 1)
     if near:
         return words["did you mean"].format(near[0])
     return words["known"].format(", ".join(known)) if known else ""
@@ -122,9 +127,9 @@ def _plain(context: dict[str, Any], lang: Language) -> dict[str, str]:
     return plain
 
 
-def _example(model: type[BaseModel], path: Place, name: str, words: dict[str, str]) -> str:
+def _example(models: list[type[BaseModel]], name: str, words: dict[str, str]) -> str:
     """How the key may be written, if its field says so."""
-    for one in _models_at(model, path):
+    for one in models:
         if name in one.model_fields and (examples := one.model_fields[name].examples):
             return words["such as"].format(f"{name}: {_written(examples[0])}")
     return ""
@@ -137,22 +142,33 @@ def _written(example: object) -> str:
     return f'"{example}"' if isinstance(example, str) and example.isdecimal() else str(example)
 
 
-def _fields_at(model: type[BaseModel], path: Place) -> set[str]:
-    """Fields a mapping at ``path`` may have, over all members of a union."""
-    return {name for candidate in _models_at(model, path) for name in candidate.model_fields}
+def _fields_at(model: type[BaseModel], location: Place, tree: MarkedTree) -> set[str]:
+    """Fields that the mapping at a location of pydantic's may have."""
+    return {name for candidate in _models_at(model, location, tree) for name in candidate.model_fields}
 
 
-def _models_at(model: type[BaseModel], path: Place) -> list[type[BaseModel]]:
-    candidates = [model]
-    for part in path:
+def _models_at(model: type[BaseModel], location: Place, tree: MarkedTree) -> list[type[BaseModel]]:
+    """What may stand at a location; of a union only the member that its tag in the location names."""
+    found: list[tuple[type[BaseModel], frozenset[str]]] = [(model, frozenset())]
+    real: Place = ()
+    for part in location:
+        if (*real, part) not in tree.values:
+            found = [one for one in found if part in one[1]] or found
+            continue
+        real = (*real, part)
         if not isinstance(part, int):
-            fields = [c.model_fields[part].annotation for c in candidates if part in c.model_fields]
-            candidates = [found for annotation in fields for found in _models_in(annotation)]
-    return candidates
+            fields = [candidate.model_fields[part] for candidate, _ in found if part in candidate.model_fields]
+            found = [one for field in fields for one in _models_in(field.annotation, field.discriminator)]
+    return [candidate for candidate, _ in found]
 
 
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: object, discriminator: object = None) -> Iterator[tuple[type[BaseModel], frozenset[str]]]:
+    """Every model in an annotation, with the tags by which pydantic tells it from the other members of a union."""
+    inner = typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _models_in(inner)
+        field = annotation.model_fields.get(discriminator) if isinstance(discriminator, str) else None
+        yield annotation, frozenset(typing.get_args(field.annotation)) if field else frozenset()
+    tags = frozenset(one.tag for one in inner if isinstance(one, Tag))
+    discriminator = next((one.discriminator for one in inner if isinstance(one, FieldInfo)), discriminator)
+    for one in inner:
+        yield from ((model, found | tags) for model, found in _models_in(one, discriminator))

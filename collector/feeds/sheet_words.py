@@ -100,6 +100,8 @@ _RULED_OUT: Final[Mapping[str, tuple[str, str]]] = {
 
 _PHASES: Final = ("l1", "l2", "l3", "n")
 _QUANTITIES_ZH: Final[Mapping[str, str]] = {
+    "voltage": "电压",
+    "current": "电流",
     "active_power": "有功功率",
     "reactive_power": "无功功率",
     "apparent_power": "视在功率",
@@ -107,6 +109,24 @@ _QUANTITIES_ZH: Final[Mapping[str, str]] = {
     "frequency": "频率",
     "active_energy_import": "正向有功示数",
     "active_energy_export": "反向有功示数",
+    "reactive_energy_import": "正向无功示数",
+    "reactive_energy_export": "反向无功示数",
+    "reactive_energy": "无功示数",
+    "apparent_energy_import": "正向视在电能示数",
+    "demand": "需量",
+    "maximum_demand": "最大需量",
+    "clock_offset": "时钟偏差",
+}
+_PARTS_ZH: Final[Mapping[str, str]] = {
+    **{f"l{n}": f"L{n} 相{{}}" for n in (1, 2, 3)},
+    "n": "零线{}",
+    **{f"q{n}": f"{{}}（第{name}象限）" for n, name in enumerate("一二三四", 1)},
+    **{f"t{n}": f"{{}}（费率 {n}）" for n in (1, 2, 3, 4)},
+}
+_SUMS: Final[Mapping[str, tuple[str, str, str]]] = {  # what was reckoned from readings: Chinese, English, unit
+    "integrated_kwh": ("功率积分电量", "energy from power", "kWh"),
+    "register_kwh": ("示数增量", "rise of the register", "kWh"),
+    "quality": ("质量标志", "quality bits", ""),
 }
 
 
@@ -165,10 +185,13 @@ def ruled_out(name: str, lang: Language) -> str:
 
 def quantity(name: str, lang: Language) -> tuple[str, str]:
     """A quantity in plain words, and its unit."""
+    if name in _SUMS:
+        zh, en, unit = _SUMS[name]
+        return (zh if lang == "zh" else en), unit
     known = QUANTITIES.get(name)
     unit = known.unit if known else ""
-    stem, _, phase = name.rpartition("_")
+    stem, _, part = name.rpartition("_")
     if lang == "en":
-        return (f"{stem.replace('_', ' ')} {phase.upper()}" if phase in _PHASES else name.replace("_", " ")), unit
-    base = {"voltage": "电压", "current": "电流", "active_power": "有功功率"}.get(stem)
-    return (f"{phase.upper()} 相{base}" if base and phase in _PHASES else _QUANTITIES_ZH.get(name, name)), unit
+        return (f"{stem.replace('_', ' ')} {part.upper()}" if part in _PHASES else name.replace("_", " ")), unit
+    whole = _QUANTITIES_ZH.get(stem)
+    return (_PARTS_ZH[part].format(whole) if whole and part in _PARTS_ZH else _QUANTITIES_ZH.get(name, name)), unit

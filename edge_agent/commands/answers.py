@@ -52,7 +52,7 @@ def shown(quantity: str, value: float | None, say: Words) -> str:
 def why(failure: ReadFailure, say: Words) -> str:
     """Why a read failed and what to look at."""
     if failure.reason is not Reason.EXCEPTION or failure.code is None:
-        return f"{say[failure.reason]} ({failure.detail})"
+        return f"{say[failure.reason]} ({failure.detail})" if failure.detail else say[failure.reason]
     hint = say["wrong map"] if failure.code in _WRONG_MAP_CODES else say["busy"]
     if failure.code in _NO_ANSWER_BEHIND:
         hint = say["silent"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from edge_agent.config import GatewaySettings
 from edge_agent.drivers.driver import Reading
 from edge_agent.words import Words, words
 from metering.clock import SystemClock
+from metering.config_file import ConfigError
 from metering.language import Language, language
 
 
@@ -31,7 +33,12 @@ def check(
     Exit 1 if a meter gives no values; a suspicion alone is no failure.
     """
     spoken = language(lang)
-    settings = config.load(config_file, spoken)
+    try:
+        settings = config.load(config_file, spoken)
+    except ConfigError as error:
+        if json_wanted:
+            print_json({"good": False, "mistakes": [asdict(one) for one in error.problems]})
+        raise
     say = words(spoken)
     if not json_wanted:
         _print_plan(settings, say)

@@ -95,7 +95,7 @@ def init(
     _write(out, gateway_yaml(draft, spoken), spoken)
     typer.echo(say["init written"].format(out))
     for file in _secrets_missing(draft, out.parent):
-        typer.echo(say["init secret"].format(file, file))
+        typer.echo(say["init secret"].format(file, file.parent, file))
     typer.echo(say["init next"].format(out))
 
 

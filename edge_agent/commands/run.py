@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from edge_agent import app, config
-from edge_agent.commands.options import FAILED_LIVE, ConfigFile, Lang, complain
+from edge_agent.commands.options import FAILED_LIVE, WRONG_CONFIG, ConfigFile, Lang, complain
 from edge_agent.desk import door_beside, has_agent
+from edge_agent.errors import NoSpool
 from edge_agent.words import words
 from metering.clock import Clock, clock_from
 from metering.language import language
@@ -34,7 +35,11 @@ def run(
     if _another_runs(settings.spool.path):
         complain(words(spoken)["agent runs"].format(settings.spool.path))
         raise typer.Exit(FAILED_LIVE)
-    asyncio.run(app.run(settings, clock))
+    try:
+        asyncio.run(app.run(settings, clock))
+    except NoSpool as error:
+        complain(words(spoken)["spool folder"].format(settings.spool.path.parent, error))
+        raise typer.Exit(WRONG_CONFIG) from None
 
 
 def _another_runs(spool: Path) -> bool:

@@ -35,6 +35,7 @@ from metering.language import Language, language
 LINE_HELP: Final = "/dev/ttyUSB0, HOST[:PORT], rtu://HOST:PORT, dlt645://…, dlms://HOST, hdlc://…"
 UNITS_HELP: Final = "1-247 or 1,2,5-9; DL/T 645: 12 digits each; DLMS: 1,16,1/17 (server/physical)"
 
+_USUAL_CLIENT: Final = 1
 _ADDRESS: Final = re.compile("[0-9]{12}")
 _TIMEOUTS_MS: Final = {"modbus": 300, "dlt645": 700, "dlms": 1500}
 
@@ -47,7 +48,9 @@ def scan(
     timeout_ms: Annotated[
         int | None, typer.Option("--timeout-ms", min=50, max=5000, help="how long an answer may take")
     ] = None,
-    client: Annotated[int, typer.Option("--client", min=1, max=127, help="DLMS: who will read the meters")] = 1,
+    client: Annotated[
+        int, typer.Option("--client", min=1, max=127, help="DLMS: who will read the meters")
+    ] = _USUAL_CLIENT,
     serial: Annotated[
         str, typer.Option("--serial", help="DLMS in HDLC frames: digits of the plate, to reckon addresses from")
     ] = "",
@@ -81,9 +84,11 @@ def scan(
     if failure is not None or not found:
         raise typer.Exit(FAILED_LIVE)
     if not json_wanted:
-        speed = "" if baudrate is None else f" --baudrate {baudrate}"
-        speed += "" if parity is None else f" --parity {parity}"
-        typer.echo(tool_words(spoken)["scan next"].format(line, speed.strip()).rstrip())
+        given = {"--units": units, "--baudrate": baudrate, "--parity": parity, "--serial": serial or None}
+        if isinstance(lines[0], DlmsBusSettings):
+            given["--client"] = None if client == _USUAL_CLIENT else str(client)
+        again = " ".join(f"{option} {value}" for option, value in given.items() if value is not None)
+        typer.echo(tool_words(spoken)["scan next"].format(line, again).rstrip())
 
 
 def lines_of(
@@ -94,6 +99,8 @@ def lines_of(
     Raises:
         typer.BadParameter: the line, a speed or a parity is wrong.
     """
+    if "/" in line and Path(line).exists():  # gateway.yaml, which init writes of it, may stand elsewhere
+        line = str(Path(line).absolute())
     try:
         line_of(line)
     except ValueError:
@@ -102,11 +109,12 @@ def lines_of(
     for speed in (baudrate or "").split(","):
         for one in (parity or "").split(","):
             if one and one not in get_args(Parity):
-                raise typer.BadParameter(one, param_hint="--parity")
+                raise typer.BadParameter(tool_words(lang)["parity syntax"].format(one), param_hint="--parity")
             try:
                 first = line_of(line, baudrate=int(speed) if speed else None, parity=cast("Parity | None", one or None))
             except ValueError:
-                raise typer.BadParameter(speed, param_hint="--baudrate") from None
+                text = tool_words(lang)["speed syntax"].format(speed)
+                raise typer.BadParameter(text, param_hint="--baudrate") from None
             timeout_s = (timeout_ms or _TIMEOUTS_MS[first.type.split("_")[0]]) / 1000
             found.append(first.model_copy(update={"timeout": timeout_s}))
     return list(dict.fromkeys(found))

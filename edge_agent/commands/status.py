@@ -44,7 +44,10 @@ def status(
         health = _health(settings, clock_of(simulated_clock).now_ms())
         missing = _missing(settings)
     except NoSpool as error:
-        complain(words(spoken)["no spool"].format(error))
+        text = words(spoken)["no spool"].format(error)
+        complain(text)
+        if json_wanted:
+            print_json({"good": False, "concerns": [text]})
         raise typer.Exit(FAILED_LIVE) from None
     say = tool_words(spoken)
     found = concerns(health, say)

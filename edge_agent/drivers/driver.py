@@ -36,6 +36,7 @@ class Reason(StrEnum):
     UNTRUSTED = "untrusted"  # the endpoint's certificate is not good, or our own files are not
     TLS_REFUSED = "tls_refused"  # the endpoint ends the handshake
     NO_PORT = "no_port"  # there is no such serial port
+    PORT_SETTINGS = "port_settings"  # the serial port does not do this speed or this parity
     NO_PERMISSION = "no_permission"
     PORT_TAKEN = "port_taken"  # another program holds the serial port
     UNPLUGGED = "unplugged"  # the serial port went away
@@ -61,6 +62,7 @@ QUALITY_OF = {
     Reason.UNTRUSTED: Quality.LINK_DOWN,
     Reason.TLS_REFUSED: Quality.LINK_DOWN,
     Reason.NO_PORT: Quality.LINK_DOWN,
+    Reason.PORT_SETTINGS: Quality.LINK_DOWN,
     Reason.NO_PERMISSION: Quality.LINK_DOWN,
     Reason.PORT_TAKEN: Quality.LINK_DOWN,
     Reason.UNPLUGGED: Quality.LINK_DOWN,

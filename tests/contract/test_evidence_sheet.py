@@ -15,7 +15,9 @@ from collector.feeds.case import Audience, Case
 from collector.feeds.inspection import cases_of
 from collector.feeds.sheet import WIDTH, as_text, columns, sheet
 from collector.feeds.sheet_page import Load, as_html
+from collector.feeds.sheet_words import quantity
 from metering.language import Language
+from metering.quantity import QUANTITIES
 from tests.support.findings import START, event
 from tests.support.rounds import T0
 
@@ -57,6 +59,16 @@ def test_a_sheet_is_one_page_and_accuses_nobody(lang: Language, audience: Audien
         assert not re.search(r"theft|steal|fraud|窃|偷", text, re.IGNORECASE)
         assert case.conditions[0].configuration in text
         assert (f"{case.score:.2f}" in text.splitlines()[10]) == (audience == "inspector")
+
+
+@pytest.mark.parametrize("name", [*QUANTITIES, "integrated_kwh", "register_kwh", "quality"])
+def test_whatever_was_measured_has_a_name_in_plain_words(name: str) -> None:
+    chinese, unit = quantity(name, "zh")
+    english, same = quantity(name, "en")
+
+    assert re.search("[\u4e00-\u9fff]", chinese)
+    assert "_" not in chinese + english
+    assert unit == same
 
 
 def test_no_number_is_torn_at_the_end_of_a_line() -> None:

@@ -72,7 +72,9 @@ async def open_port(settings: SerialSettings, baudrate: int | None = None) -> Po
     speed = baudrate or settings.baudrate
     try:
         SerialPort(stream, device, speed, _PARITY[settings.parity], settings.stop_bits)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        return ReadFailure(Reason.PORT_SETTINGS, f"{device}: {error}")
+    except OSError as error:
         number = getattr(error, "errno", None)
         if not isinstance(number, int):
             return ReadFailure(Reason.NO_PORT, f"{device}: {error}")

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.inquiry import ask
+from metering.control import ReadCommand, ReadReply, decode_control, encode_control
+from metering.errors import LinkLost
 from metering.mqtt_link import MqttConnection, MqttLink
 from metering.mqtt_settings import MqttSettings
 from metering.topics import Topics
@@ -29,7 +32,7 @@ class Guarded(Mosquitto):
     def command(self) -> list[str]:
         passwords = self.folder / "passwords"
         passwords.touch()
-        for name in ("gw-a", "gw-b", "wattline-collector-00"):
+        for name in ("gw-a", "gw-b", "wattline-collector-00", "wattline-operations"):
             subprocess.run([program("mosquitto_passwd"), "-b", str(passwords), name, name], check=True)
         rules = self.folder / "acl"
         rules.write_text(ACL.read_text())
@@ -37,7 +40,7 @@ class Guarded(Mosquitto):
         config = self.folder / "mosquitto.conf"
         config.write_text(
             f"{user}listener {self.port} 127.0.0.1\npersistence false\nallow_anonymous false\n"
-            f"password_file {passwords}\nacl_file {rules}\n"
+            f"use_username_as_clientid true\npassword_file {passwords}\nacl_file {rules}\n"
         )
         return [program("mosquitto"), "-c", str(config)]
 
@@ -52,12 +55,15 @@ def broker(tmp_path: Path) -> Iterator[Guarded]:
 
 @asynccontextmanager
 async def connected(broker: Guarded, name: str) -> AsyncIterator[MqttConnection]:
+    async with MqttLink(settings_of(broker, name), name).connected() as connection:
+        yield connection
+
+
+def settings_of(broker: Guarded, name: str) -> MqttSettings:
     secret = broker.folder / f"{name}.password"
     secret.write_text(name)
     secret.chmod(0o600)
-    settings = MqttSettings.model_validate({"port": broker.port, "username": name, "password_file": secret})
-    async with MqttLink(settings, name).connected() as connection:
-        yield connection
+    return MqttSettings.model_validate({"port": broker.port, "username": name, "password_file": secret})
 
 
 async def heard(connection: MqttConnection, until: str) -> list[str]:
@@ -99,3 +105,35 @@ async def test_a_gateway_reads_its_own_acknowledgements_only_and_can_forge_none(
         topics = await heard(gateway, TOPICS.ack("gw-a"))
 
     assert topics == [TOPICS.collector_status("00"), TOPICS.ack("gw-a")]
+
+
+async def answer_one(gateway: MqttConnection) -> None:
+    async for _, payload in gateway.messages():
+        command = decode_control(payload, ReadCommand)
+        reply = ReadReply(command.id, command.read, measured_at=1_772_400_000_000, values={"active_power": 1.5})
+        await gateway.publish(TOPICS.up("00", "gw-a", "reply"), encode_control(reply))
+        return
+
+
+async def test_operations_read_a_meter_and_the_collector_keeps_its_place(broker: Guarded) -> None:
+    async with AsyncExitStack() as stack:
+        collector = await stack.enter_async_context(connected(broker, "wattline-collector-00"))
+        await collector.subscribe([TOPICS.up("+", "+", "data")])
+        gateway = await stack.enter_async_context(connected(broker, "gw-a"))
+        await gateway.subscribe([TOPICS.command("gw-a")])
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(answer_one(gateway))
+            reply = await ask(settings_of(broker, "wattline-operations"), "gw-a", "shop-101", 20)
+        await gateway.publish(TOPICS.up("00", "gw-a", "data"), b"x")
+
+        topics = await heard(collector, TOPICS.up("00", "gw-a", "data"))
+
+    assert reply.values == {"active_power": 1.5}
+    assert topics == [TOPICS.up("00", "gw-a", "data")]
+
+
+async def test_operations_are_told_which_broker_does_not_answer(broker: Guarded) -> None:
+    settings = settings_of(broker, "wattline-operations")
+    broker.kill()
+    with pytest.raises(LinkLost, match=rf"broker 127\.0\.0\.1:{broker.port}: .* → is it there"):
+        await ask(settings, "gw-a", "shop-101", 20)

@@ -55,7 +55,7 @@ async def test_a_port_that_cannot_do_parity_says_so(line: PtyLine):
     failure = await link_to(line.path, parity="even").connect()
 
     assert isinstance(failure, ReadFailure)
-    assert failure.reason is Reason.NO_PORT
+    assert failure.reason is Reason.PORT_SETTINGS
     assert "115200 Bd, 8E1" in failure.detail
 
 

@@ -117,9 +117,9 @@ async def test_a_scan_of_a_closed_port_says_why():
     [
         (["not a line"], "LINE"),
         (["127.0.0.1", "--units", "0-300"], "--units"),
-        (["127.0.0.1", "--parity", "E"], "--parity"),
-        (["/dev/ttyUSB0", "--baudrate", "9600,fast"], "--baudrate: fast"),
-        (["/dev/ttyUSB0", "--baudrate", "96"], "--baudrate: 96"),
+        (["127.0.0.1", "--parity", "E"], "--parity: 'E' is no parity → none, even, odd"),
+        (["/dev/ttyUSB0", "--baudrate", "9600,fast"], "--baudrate: 'fast' is no speed → 9600"),
+        (["/dev/ttyUSB0", "--baudrate", "96"], "--baudrate: '96' is no speed → 9600"),
     ],
     ids=["line", "units", "parity", "word", "speed"],
 )
@@ -411,3 +411,45 @@ async def test_the_schemas_are_written_where_one_wants_them(tmp_path: Path):
     kinds = ["dlms_profile", "dlt645_profile", "gateway", "profile"]
     assert files_in(tmp_path) == [f"{kind}.schema.json" for kind in kinds]
     assert len(out.splitlines()) == len(kinds)
+
+
+async def test_a_port_may_be_named_from_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "park").mkdir()
+    (tmp_path / "park" / "line-1").symlink_to("/dev/null")
+    code, _, complaint = await tool("init", "--bus", "park/line-1", "--meter", "1=chint_dtsu666", "--yes")
+
+    assert (code, complaint) == (0, "")
+    assert f"device: {tmp_path}/park/line-1" in (tmp_path / "gateway.yaml").read_text(encoding="utf-8")
+
+
+async def test_what_to_do_after_a_scan_asks_the_same_meters_again(endpoint: ModbusScript):
+    endpoint.units = {1: little(SDM630), 2: silent}
+    line = f"127.0.0.1:{endpoint.port}"
+    code, out, _ = await tool("scan", line, "--units", "1-2")
+
+    assert code == 0
+    assert out.splitlines()[-1] == f"next: wattline-edge init --bus {line} --units 1-2"
+
+
+async def test_a_spool_without_its_folder_is_told_with_what_to_do(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    config.write_text(config.read_text(encoding="utf-8").replace("spool.db", "none/spool.db"), encoding="utf-8")
+    code, _, complaint = await tool("run", "-c", str(config))
+    chinese, _, grievance = await tool("run", "-c", str(config), "--lang", "zh")
+
+    assert (code, chinese) == (2, 2)
+    assert f"is folder {tmp_path}/none there" in complaint
+    assert f"文件夹 {tmp_path}/none 是否存在" in grievance
+
+
+async def test_machines_are_told_too_when_there_is_no_spool_or_the_file_is_wrong(tmp_path: Path):
+    config = gateway(tmp_path, free_port())
+    none, status, _ = await tool("status", "-c", str(config), "--json")
+    config.write_text(config.read_text(encoding="utf-8").replace("every: 60s", "every: 7s"), encoding="utf-8")
+    wrong, check, complaint = await tool("check", "-c", str(config), "--json")
+
+    assert (none, wrong) == (1, 2)
+    assert json.loads(status)["good"] is False
+    (mistake,) = json.loads(check)["mistakes"]
+    assert complaint.strip() == f"{config}:{mistake['line']}:{mistake['column']} {mistake['path']}: {mistake['text']}"
