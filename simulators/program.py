@@ -35,6 +35,7 @@ class Program:
         self.log = log
         self._environment = dict(environment or {})
         self._process: asyncio.subprocess.Process | None = None
+        self._begins_at = 0  # in the log, which may have been begun before
 
     @property
     def running(self) -> bool:
@@ -59,6 +60,7 @@ class Program:
             ProgramEnded: there is no such program.
         """
         with self.log.open("ab") as log:
+            self._begins_at = log.seek(0, os.SEEK_END)
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *self.argv,
@@ -105,9 +107,10 @@ class Program:
             raise ProgramEnded(f"{self.name} ended with code {code}; the end of {self.log}:\n{self.last_words()}")
 
     def last_words(self) -> str:
-        """The last lines of the log."""
+        """The last lines that it has written to the log since it was started."""
         try:
-            with self.log.open(encoding="utf-8", errors="replace") as lines:
-                return "".join(deque(lines, _LAST_LINES)).rstrip()
+            with self.log.open("rb") as lines:
+                lines.seek(self._begins_at)
+                return b"".join(deque(lines, _LAST_LINES)).decode(errors="replace").rstrip()
         except OSError:
             return ""

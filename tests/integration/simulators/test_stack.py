@@ -34,6 +34,22 @@ async def test_a_program_that_ends_early_is_quoted(tmp_path: Path) -> None:
         program.check()
 
 
+async def test_what_a_program_said_before_it_was_started_again_says_nothing_of_now(tmp_path: Path) -> None:
+    log = tmp_path / "deaf.log"
+    log.write_text("deaf, said one that was killed\n")
+    silent = Program("silent", [sys.executable, "-c", "import time; time.sleep(60)"], log)
+    await silent.start()
+    before = silent.last_words()
+    await silent.kill()
+    program = Program("deaf", [sys.executable, "-c", DEAF], log)
+    await program.start()
+    await wait_for(program, "deaf")
+    await program.kill()
+
+    assert before == ""
+    assert program.last_words() == "deaf"
+
+
 async def test_a_program_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     program = Program("deaf", [sys.executable, "-c", DEAF], tmp_path / "deaf.log")
     await program.start()
