@@ -48,6 +48,12 @@ async def test_another_client_reads_registers_a_clock_a_list_of_objects_and_a_pr
     assert found["rows"][0][1] == import_wh(NOON_MS - 86_400_000)
 
 
+async def test_a_challenge_full_of_flag_octets_is_read_through_hdlc() -> None:
+    async with serving({1: device(random_octets=lambda size: b"\x7e" * size)}, "hdlc") as server:
+        found = await asyncio.to_thread(session, client(server.port, "gmac", "hdlc"))
+    assert found["import"] == import_wh(NOON_MS)
+
+
 async def test_a_client_that_uses_a_counter_twice_is_turned_away() -> None:
     async with serving({1: device()}) as server:
         with pytest.raises(HLSError):

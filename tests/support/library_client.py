@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 from dlms_cosem import cosem, enumerations
 from dlms_cosem.client import DlmsClient
+from dlms_cosem.hdlc.frames import HDLC_FLAG
 from dlms_cosem.io import BlockingTcpIO, HdlcTransport, TcpTransport
 from dlms_cosem.security import (
     HighLevelSecurityGmacAuthentication,
@@ -35,6 +36,17 @@ class NumberedGmac(HighLevelSecurityGmacAuthentication):
         return reply
 
 
+class FlagByFlag(HdlcTransport):
+    """As the library's, which takes the second of two flag octets in a row for the start of a frame.
+
+    It then waits for the end of a frame that has ended, once two stand in a challenge or one ends a checksum.
+    """
+
+    def recv_frame(self) -> bytes:
+        received: bytes = self.io.recv_until(HDLC_FLAG)
+        return received
+
+
 def silence() -> None:
     """For a whole process that does nothing but measure."""
     structlog.configure(wrapper_class=_QUIET)
@@ -49,7 +61,7 @@ def client(port: int, way: str, framing: str = "wrapper", first_counter: int = 1
         "gmac_reusing": (GMAC, HighLevelSecurityGmacAuthentication()),
     }[way]
     io = BlockingTcpIO("127.0.0.1", port, timeout=2)
-    transport = (TcpTransport if framing == "wrapper" else HdlcTransport)(
+    transport = (TcpTransport if framing == "wrapper" else FlagByFlag)(
         client_logical_address=address, server_logical_address=1, io=io, timeout=2
     )
     keys = {"encryption_key": EK, "authentication_key": AK} if way.startswith("gmac") else {}
