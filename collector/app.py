@@ -20,13 +20,9 @@ from collector.ingest.approval_desk import ApprovalDesk
 from collector.ingest.intake import Intake
 from collector.ingest.mqtt_source import MqttSource
 from collector.ingest.sequence import Sequence
-from collector.judging_again import JudgingAgain
-from collector.keeping import Keeping
-from collector.past_states import PastStates
 from collector.pipeline import Pipeline
 from collector.registry.approvals import Approvals
 from collector.rejudging import Rejudging
-from collector.retrying import Retrying
 from collector.signals import Counters
 from collector.store.store import Store
 from metering.control import Ack
@@ -96,34 +92,23 @@ async def _run(configuration: Configuration, checkpoint: Checkpoint, store: Stor
         return await first.publish(topic, body, retain=topics.parse_approvals(topic) is not None)
 
     relay = OutboxRelay(checkpoint, publish)
-    past, retrying = PastStates(checkpoint), Retrying(counters)
-    keeping = Keeping(store, checkpoint, relay, retrying, topics, announcements)
     pipeline = Pipeline(
         intake=intake,
         sequence=sequence,
         engine=engine,
         days=days,
         newest=newest,
-        past=past,
-        again=JudgingAgain(
-            rejudging=Rejudging(engine, days, checkpoint, configuration.queries()),
-            engine=engine,
-            days=days,
-            newest=newest,
-            past=past,
-            checkpoint=checkpoint,
-            keeping=keeping,
-            retrying=retrying,
-            counters=counters,
-            wake=intake.wake,
-            settles_s=_LATE_SETTLES_S,
-        ),
-        keeping=keeping,
-        retrying=retrying,
+        rejudging=Rejudging(engine, days, checkpoint, configuration.queries()),
+        store=store,
+        checkpoint=checkpoint,
         sources=sources,
+        relay=relay,
+        topics=topics,
         window=settings.window,
         counters=counters,
         changed_approvals=desk.changed,
+        announcements=announcements,
+        late_settles_s=_LATE_SETTLES_S,
     )
     log.info("collector runs", shards=list(sources), state=str(configuration.state), configuration=configuration.digest)
     receiving = [asyncio.create_task(source.run(), name=f"source {name}") for name, source in sources.items()]

@@ -22,12 +22,15 @@ from typing import Final
 import numpy as np
 
 from collector.days.days import TOUCHES, Days
+from collector.engine.checkpoint import Checkpoint
 from collector.engine.engine import Engine, Outcome
 from collector.engine.frame import Block, Frame, blocks_of, misdated
 from collector.engine.newest import Newest
 from collector.engine.progress import Progress, note_oldest
 from collector.engine.rows import entries_of, entry_rows
 from collector.events.event import iso
+from collector.feeds.announcements import Announcements
+from collector.feeds.outbox import OutboxRelay
 from collector.ingest.admission import Admission, Admitted
 from collector.ingest.intake import Arrival, Intake
 from collector.ingest.mqtt_source import MqttSource
@@ -36,13 +39,16 @@ from collector.ingest.sequence import Sequence as RoundSequence
 from collector.judging_again import JudgingAgain
 from collector.keeping import Keeping, note_days, refused_lines
 from collector.past_states import PastStates
+from collector.rejudging import Rejudging
 from collector.retrying import Retrying, Stopping
 from collector.signals import Counters
+from collector.store.store import Store
 from collector.store.table import LOAD_BLOCK
 from metering.control import Ack
 from metering.log import log
 from metering.message import epoch_text
 from metering.meter_event import MeterEvents
+from metering.topics import Topics
 
 _MESSAGES_PER_COMMIT: Final = 2000
 
@@ -58,18 +64,22 @@ class Pipeline:
         engine: Engine,
         days: Days,
         newest: Newest,
-        past: PastStates,
-        again: JudgingAgain,
-        keeping: Keeping,
-        retrying: Retrying,
+        rejudging: Rejudging,
+        store: Store,
+        checkpoint: Checkpoint,
         sources: Mapping[str, MqttSource],
+        relay: OutboxRelay,
+        topics: Topics,
         window: int,
         counters: Counters,
         changed_approvals: Callable[[], Sequence[str]] = list,
+        announcements: Announcements | None = None,
+        late_settles_s: float = 0.0,
     ) -> None:
         """Put the rooms together; nothing runs yet.
 
-        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last.
+        ``changed_approvals`` names the meters whose temporary capacity has changed since it was asked last. What comes
+        late is judged once nothing late has come for ``late_settles_s``.
         """
         self._intake = intake
         self._sequence = sequence
@@ -77,10 +87,22 @@ class Pipeline:
         self._engine = engine
         self._days = days
         self._newest = newest
-        self._past = past
-        self._again = again
-        self._keeping = keeping
-        self._retrying = retrying
+        self._past = PastStates(checkpoint)
+        self._retrying = Retrying(counters)
+        self._keeping = Keeping(store, checkpoint, relay, self._retrying, topics, announcements)
+        self.again = JudgingAgain(
+            rejudging=rejudging,
+            engine=engine,
+            days=days,
+            newest=newest,
+            past=self._past,
+            checkpoint=checkpoint,
+            keeping=self._keeping,
+            retrying=self._retrying,
+            counters=counters,
+            wake=intake.wake,
+            settles_s=late_settles_s,
+        )
         self._sources = sources
         self._window = window
         self._counters = counters
@@ -102,7 +124,7 @@ class Pipeline:
                     await self.commit(arrivals)
                 elif self._retrying.stopped:
                     return
-                await self._again.judge(busy=len(self._intake) > 0)
+                await self.again.judge(busy=len(self._intake) > 0)
         except Stopping:
             log.warning("stopped while the store was away; the gateways will send the last rounds again")
 
@@ -143,7 +165,7 @@ class Pipeline:
         return [(gateway, self._ack(gateway, epoch)) for gateway, epoch in self._committed]
 
     def _has_other_work(self) -> bool:
-        return self._retrying.stopped or self._again.due()
+        return self._retrying.stopped or self.again.due()
 
     def _warn_of_shared_names(self) -> None:
         shared = self._engine.fleet.shared
@@ -228,7 +250,7 @@ class Pipeline:
             self._committed[gateway, epoch] = mark.seq
         for gateway in {gateway for gateway, _, _ in progress.past}:
             self._past.changed(gateway)
-        self._again.note(progress)
+        self.again.note(progress)
 
     async def _answer(self, admitted: Admitted) -> None:
         answers = admitted.repeat | admitted.missing | admitted.advanced

@@ -32,5 +32,9 @@ class MqttSettings(Settings):
     @property
     def unprotected(self) -> bool:
         """Whether readings would leave this machine in the clear without anyone having asked for it."""
-        local = self.host in ("localhost", "::1") or self.host.startswith("127.")
-        return self.ca_file is None and not local and not self.allow_plaintext
+        return self.ca_file is None and not is_local(self.host) and not self.allow_plaintext
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: then nothing leaves it in the clear."""
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -104,10 +104,11 @@ class Block:
         floats = {column.name: _floats(column) for column in self.columns}
         at = self.at.astype(np.float64)
         wrong_time = untimed(self.quality)
+        any_wrong = wrong_time.any()
         for wave, rows in self.waves.items():
             columns = {name: values[rows] for name, values in floats.items()}
             frame = Frame(self.slots[rows], at[rows], self.quality[rows], self.period_ms, columns)
-            if wrong_time.any():
+            if any_wrong:
                 frame = frame.only(~wrong_time[rows])
             if len(frame):
                 yield wave, frame

@@ -11,6 +11,7 @@ from edge_agent.commissioning.found import ServerPlace
 from edge_agent.drivers.dlms.bus_settings import DlmsBusSettings
 from edge_agent.drivers.dlt645.bus_settings import Dlt645BusSettings
 from edge_agent.drivers.registry import BusSettings
+from metering import mqtt_settings
 from metering.language import Language
 from metering.topics import IDENTIFIER
 
@@ -179,9 +180,8 @@ def _text(value: str) -> str:
 
 
 def is_local(broker: str) -> bool:
-    """Whether the broker, HOST[:PORT], is on this machine: then nothing leaves it in the clear."""
-    host, _ = _host_and_port(broker)
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether the broker, HOST[:PORT], is on this machine."""
+    return mqtt_settings.is_local(_host_and_port(broker)[0])
 
 
 def _host_and_port(broker: str) -> tuple[str, str]:

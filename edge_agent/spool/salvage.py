@@ -57,13 +57,16 @@ def salvage_marks(path: Path) -> dict[str, str]:
 def salvage_loss(path: Path) -> Loss | None:
     """What a damaged file had given up and nobody had taken care of; ``None`` if it does not say."""
     with suppress(sqlite3.Error, OSError, ValueError, TypeError), closing(sqlite3.connect(path)) as db:
-        row = db.execute("SELECT value FROM meta WHERE key = 'loss'").fetchone()
-        return Loss.of(row[0]) if row else None
+        return Loss.of(_meta(db, "loss"))
     return None
 
 
 def _acknowledged(db: sqlite3.Connection) -> int:
     with suppress(sqlite3.Error, ValueError):
-        row = db.execute("SELECT value FROM meta WHERE key = 'acknowledged'").fetchone()
-        return int(row[0]) if row else 0
+        return int(_meta(db, "acknowledged") or 0)
     return 0
+
+
+def _meta(db: sqlite3.Connection, key: str) -> str:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else ""

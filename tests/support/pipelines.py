@@ -14,13 +14,9 @@ from collector.feeds.outbox import OutboxRelay
 from collector.forecast.festival_days import decode_festival
 from collector.ingest.intake import Intake
 from collector.ingest.sequence import Sequence
-from collector.judging_again import JudgingAgain
-from collector.keeping import Keeping
-from collector.past_states import PastStates
 from collector.pipeline import Pipeline
 from collector.registry.registry import Registry
 from collector.rejudging import Rejudging
-from collector.retrying import Retrying
 from collector.signals import Counters
 from collector.store.sqlite_queries import SqliteQueries
 from collector.store.sqlite_store import SqliteStore
@@ -65,39 +61,26 @@ class PipelineRoom:
             self.days.restore(gateway, snapshot)
         self.intake = Intake()
         self.rejudging = Rejudging(self.engine, self.days, self.checkpoint, self.queries)
-        past, retrying = PastStates(self.checkpoint), Retrying(self.counters)
-        keeping = Keeping(self.store, self.checkpoint, OutboxRelay(self.checkpoint, _nobody), retrying, Topics())
-        self.again = JudgingAgain(
-            rejudging=self.rejudging,
-            engine=self.engine,
-            days=self.days,
-            newest=self.newest,
-            past=past,
-            checkpoint=self.checkpoint,
-            keeping=keeping,
-            retrying=retrying,
-            counters=self.counters,
-            wake=self.intake.wake,
-            settles_s=late_settles_s,
-        )
         self.pipeline = Pipeline(
             intake=self.intake,
             sequence=sequence,
             engine=self.engine,
             days=self.days,
             newest=self.newest,
-            past=past,
-            again=self.again,
-            keeping=keeping,
-            retrying=retrying,
+            rejudging=self.rejudging,
+            store=self.store,
+            checkpoint=self.checkpoint,
             sources={},
+            relay=OutboxRelay(self.checkpoint, _nobody),
+            topics=Topics(),
             window=8,
             counters=self.counters,
+            late_settles_s=late_settles_s,
         )
 
     async def judge_late(self) -> None:
         """What a quiet moment leads to."""
-        await self.again.judge(busy=len(self.intake) > 0)
+        await self.pipeline.again.judge(busy=len(self.intake) > 0)
 
 
 async def _nobody(_topic: str, _body: bytes) -> bool:

@@ -265,7 +265,7 @@ async def test_a_store_that_cannot_be_asked_goes_on_storing_and_what_is_late_wai
     for _ in GATEWAY_OF.values():
         await collector.judge_late()
     assert room.counters.judged_again == 0
-    assert not room.again.due()
+    assert not room.pipeline.again.due()
     await collector.take(only(given, "abc", 200, 240))
     await collector.stop()
 
