@@ -17,6 +17,7 @@ from pathlib import Path
 
 from simulators.stack import free_port
 
+_OPEN_ONCE = Path(__file__).parents[2] / "config" / "influxdb" / "open-once.sh"
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
 
@@ -85,9 +86,22 @@ class Mosquitto(Server):
 
 @dataclass
 class Influxd(Server):
-    """InfluxDB 1.x without a configuration file."""
+    """InfluxDB 1.x without a configuration file; opened once before it is started again, as its unit does."""
 
     rpc_port: int = field(default_factory=free_port)
+
+    def start(self, **extra: str) -> None:
+        if (self.folder / "wal").exists():
+            opened = self.open_once()
+            assert opened.returncode == 0, opened.stderr.decode()
+        super().start(**extra)
+
+    def open_once(self) -> subprocess.CompletedProcess[bytes]:
+        """Open it where nobody writes, and close it again."""
+        path = os.pathsep.join((str(Path(program("influxd")).parent), os.environ["PATH"]))
+        environment = self.environment() | {"OPEN_ONCE_PORT": str(free_port()), "PATH": path}
+        argv = [_OPEN_ONCE, "-config", "/dev/null"]
+        return subprocess.run(argv, check=False, env=environment, capture_output=True, timeout=60)
 
     def command(self) -> list[str]:
         return [program("influxd"), "-config", "/dev/null"]
