@@ -13,10 +13,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry as References
 from referencing import Resource
 
-from collector.feeds.inspection import cases_of
 from collector.feeds.schema import MODELS, asyncapi, documents, schema_of
-from metering.config_file import load_file
-from tests.cases.checks.test_check_cases import CASES, Case, events_of
 from tests.support.schema_change import losses
 
 HERE = Path(__file__).parent / "feeds"
@@ -98,23 +95,6 @@ def test_a_field_more_takes_nothing_away() -> None:
     new["properties"]["later"] = {"type": "string"}
 
     assert losses(schema_of("event"), new) == []
-
-
-@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
-def test_every_event_of_the_check_cases_validates(folder: Path) -> None:
-    case = load_file(folder / "case.yaml", Case)
-    validator = Draft202012Validator(schema_of("event"), format_checker=Draft202012Validator.FORMAT_CHECKER)
-
-    found = events_of(case)
-
-    for event in found:
-        validator.validate(json.loads(event.body(), parse_constant=no_number))
-    for one in cases_of([event.cloudevent() for event in found], [], case.start):
-        Draft202012Validator(schema_of("case")).validate(one.model_dump(mode="json"))
-
-
-def no_number(text: str) -> float:
-    raise AssertionError(f"{text} is no JSON")
 
 
 def test_the_asyncapi_document_names_only_what_there_is() -> None:

@@ -133,9 +133,9 @@ def overfill(edge: Roadside, made: dict[int, int]) -> int:
         seq = spool.state().next_seq
         rows = 150 + seq % 100
         meters = tuple(f"m-{n:03d}" for n in range(rows))
-        values = [(seq * 7919 + n * 104_729) % 999_983 / 1000 for n in range(rows)]  # does not compress well
+        values = [(seq * 7919 + n * 104_729) % 999_983 / 997 for n in range(rows)]  # does not compress
         at = T0 + seq * MINUTE
-        content = make_round({"active_energy_import": values}, meters=meters, gateway=edge.park.settings.park, at=at)
+        content = make_round({"frequency": values}, meters=meters, gateway=edge.park.settings.park, at=at)
         assert spool.append(content, at) == seq
         made[seq] = rows
     evicted = spool.state().evicted_rows

@@ -5,11 +5,12 @@ voltage, current and power factor unless it is given; the register follows power
 ``gap`` means that the meter was not read, ``failed`` that it did not answer. ``events`` stand in the log of the first
 reading of a span. ``columns`` names what the gateway reads at all, ``nothing`` what it reads in vain. ``expected``
 lists every event, in order: lifecycle, kind, part, and the instant at which the condition started (opened), ended
-(closed) or was told again (updated).
+(closed) or was told again (updated). What is found also has to meet the schemas of the feeds.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import AwareDatetime, Field
 
 from collector.checks.meter_log import of_the_log
 from collector.config import ChecksSettings, all_checks
 from collector.engine.frame import Frame, blocks_of
 from collector.events.event import Event
+from collector.feeds.inspection import cases_of
+from collector.feeds.schema import schema_of
 from metering.config_file import load_file
 from metering.meter_event import MeterEvent
 from metering.round import Quality, Round
@@ -32,6 +36,7 @@ from tests.support.rounds import make_round
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/case.yaml"))
 ZONE = ZoneInfo("Asia/Shanghai")
+FORMATS = Draft202012Validator.FORMAT_CHECKER
 TARIFFS = [f"active_energy_import_t{i}" for i in (1, 2, 3, 4)]
 ALWAYS = [
     "active_power",
@@ -205,3 +210,17 @@ def test_case(folder: Path) -> None:
             assert "nan" not in sentence
             assert "theft" not in sentence.lower()
             assert "窃" not in sentence
+    validate(events, case.start)
+
+
+def validate(events: list[Event], start: datetime) -> None:
+    """Every event, and the cases for inspectors that they come to, are as their schemas promise."""
+    an_event, a_case = (Draft202012Validator(schema_of(name), format_checker=FORMATS) for name in ("event", "case"))
+    for event in events:
+        an_event.validate(json.loads(event.body(), parse_constant=no_number))
+    for one in cases_of([event.cloudevent() for event in events], [], start):
+        a_case.validate(one.model_dump(mode="json"))
+
+
+def no_number(text: str) -> float:
+    raise AssertionError(f"{text} is no JSON")

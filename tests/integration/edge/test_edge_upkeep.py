@@ -304,7 +304,7 @@ async def test_killed_while_it_reads_back_it_goes_on_where_it_was(tmp_path: Path
     assert len(found) == len(set(found))
 
 
-async def test_a_slow_line_keeps_its_period_while_a_day_is_read_back(tmp_path: Path, park: ParkClock) -> None:
+async def test_a_slow_line_keeps_its_period_while_half_a_day_is_read_back(tmp_path: Path, park: ParkClock) -> None:
     """9600 Bd: a row of the history takes some 40 ms, a poll 150 ms; every period lasts two seconds."""
     speed = 60.0
     async with serving({1: device()}, "hdlc", clock=park) as server, paced(server.port, 9600) as port:
@@ -313,15 +313,15 @@ async def test_a_slow_line_keeps_its_period_while_a_day_is_read_back(tmp_path: P
         park.shown = clock = clock_at(NOON_MS, speed)
         async with running(file, clock) as gateway:
             await until(lambda: good_rows(gateway.spool, "m1"), "a tick")
-        park.shown = clock = clock_at(NOON_MS + 24 * HOUR_MS, speed)
+        park.shown = clock = clock_at(NOON_MS + 12 * HOUR_MS, speed)
         async with running(file, clock) as gateway:
             spool = gateway.spool
-            await until(lambda: len(read_back(spool, "m1")) >= 95, "a day of quarters", 90)
+            await until(lambda: len(read_back(spool, "m1")) >= 47, "half a day of quarters", 90)
             live = [one for one in rounds(spool, Origin.LIVE, "main") if one.scheduled_at > NOON_MS + HOUR_MS]
             assert gateway._counters.ticks_skipped == gateway._counters.reads_overrun == 0
             assert gateway._counters.reads_failed == 0
 
     ticks = [one.scheduled_at for one in live]
     assert ticks == list(range(ticks[0], ticks[-1] + 1, 120_000))
-    assert len(ticks) > 5
+    assert len(ticks) >= 3
     assert not any(quality for _, _, quality, _ in rows(live))
