@@ -34,8 +34,9 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# Three at a time on two cores: many tests wait for a clock or a server.
 test: setup servers lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 demo: setup
 	@if [ "$(STACK)" = servers ]; then $(MAKE) --no-print-directory servers; fi
