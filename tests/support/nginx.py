@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.servers import Influxd, Server, program
 
 _CONFIG = """
-pid {folder}/nginx.pid; error_log {folder}/error.log warn; worker_processes 1; daemon off; user root;
+pid {folder}/nginx.pid; error_log {folder}/error.log warn; master_process off; daemon off;
 events {{ worker_connections 64; }}
 http {{
   access_log off; client_max_body_size 64m;
