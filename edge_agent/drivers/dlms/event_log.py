@@ -101,7 +101,9 @@ def read_log(
     if added > PIECE:
         try:
             piece = LogMark(mark.at, mark.here, mark.entries + PIECE)
-            history = yield from read_entries(reader, log, (mark.entries + 1, piece.entries), window, form)
+            history = yield from read_entries(
+                reader, log, range(mark.entries + 1, piece.entries + 1), count, window, form
+            )
             return logged(history, piece, skip=0)._replace(more=True)
         except Declined:
             pass  # it knows its entries by time only: then all at once
@@ -109,7 +111,7 @@ def read_log(
     history = yield from read_history(reader, log, window._replace(first=begin), form)
     if mark.at and added > 0 and _beyond(history.rows, mark) < added:
         try:
-            history = yield from read_entries(reader, log, (mark.entries + 1, count), window, form)
+            history = yield from read_entries(reader, log, range(mark.entries + 1, count + 1), count, window, form)
         except Declined:
             history = yield from read_history(reader, log, window, form)
             del history.rows[:-added]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ async def test_a_broken_transfer_is_a_failure_and_not_a_short_day(folder: Path) 
     assert refused.reason is Reason.GARBLED
 
 
-def answers(window: Window, *values: Data | int) -> History:
+def answers(window: Window, *values: Data | int, sort_method: int = 1) -> History:
     """A history out of scripted answers; a number is a data-access-result."""
     conversation = read_history(Reader(READING, 1000, iter(range(16))), LOAD_PROFILE, window)
     request = next(conversation)
@@ -86,7 +87,13 @@ def answers(window: Window, *values: Data | int) -> History:
         for value in values:
             head = bytes((0xC4, 3 if request[1] == 3 else 1, request[2]))
             result = bytes((1, value)) if isinstance(value, int) else b"\0" + encode(value)
-            body = b"\x02" + result + b"\0" + encode(Data(Tag.UINT32, 900)) if request[1] == 3 else result
+            body = (
+                result
+                if request[1] == 1
+                else b"\x03"
+                + result
+                + b"".join(b"\0" + encode(one) for one in (Data(Tag.UINT32, 900), Data(Tag.ENUM, sort_method)))
+            )
             request = conversation.send(head + body)
     except StopIteration as end:
         history: History = end.value
@@ -160,6 +167,60 @@ def test_an_old_hour_is_looked_for_where_it_must_stand_and_behind_it_if_the_hist
     found = answers(window, CAPTURED, 12, Data(Tag.UINT32, 2000), numbered(*before), numbered(*wanted))
 
     assert [one.at for one in found.rows] == wanted[:5]
+
+
+def read_by_number(instants: list[datetime], window: Window) -> History:
+    """The history of a meter that knows numbers only and keeps rows of these instants, the first as number 1."""
+    sort_method = 2 if instants[0] > instants[-1] else 1
+    conversation = read_history(Reader(READING, 1000, cycle(range(16))), LOAD_PROFILE, window)
+    request = next(conversation)
+    described = CAPTURED, Data(Tag.UINT32, 900), Data(Tag.ENUM, sort_method)
+    try:
+        while True:
+            if request[1] == 3:
+                body = b"\x03" + b"".join(b"\0" + encode(one) for one in described)
+            elif request[11] == 7:
+                body = b"\0" + encode(Data(Tag.UINT32, len(instants)))
+            elif request[13] == 1:
+                body = bytes((1, 12))
+            else:
+                first, last = (int.from_bytes(request[at : at + 4], "big") for at in (17, 22))
+                body = b"\0" + encode(numbered(*instants[first - 1 : last]))
+            request = conversation.send(bytes((0xC4, 3 if request[1] == 3 else 1, request[2])) + body)
+    except StopIteration as end:
+        history: History = end.value
+        return history
+
+
+EARLIER = Window(NOON - timedelta(hours=20), NOON - timedelta(hours=18), NOON, SHANGHAI)
+WANTED = [EARLIER.first + timedelta(minutes=15 * n) for n in range(9)]
+QUARTERS = [NOON - timedelta(minutes=15 * n) for n in range(400, -1, -1)]
+
+
+def test_rows_beside_the_period_do_not_hide_those_before_them() -> None:
+    after_power_failures = [NOON - timedelta(minutes=15 * n + 7) for n in range(20)]
+
+    found = read_by_number(sorted(QUARTERS + after_power_failures), EARLIER)
+
+    assert [one.at for one in found.rows] == WANTED
+
+
+def test_a_meter_that_keeps_the_newest_first_is_asked_from_that_end() -> None:
+    found = read_by_number(QUARTERS[::-1], EARLIER)
+
+    assert [one.at for one in found.rows] == WANTED
+
+
+def test_without_times_the_rows_behind_the_newest_are_older() -> None:
+    rows = Data(Tag.ARRAY, tuple(row(at, Data(Tag.UINT32, n)) for n, at in enumerate((NOON, None, None))))
+
+    found = answers(WINDOW, CAPTURED, rows, sort_method=2)
+
+    assert [(one.at, one.cells[1]) for one in found.rows] == [
+        (NOON - timedelta(minutes=30), 2),
+        (NOON - timedelta(minutes=15), 1),
+        (NOON, 0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ class ByTimeOnly(Profile):
         return super()._selected(instants, selection)
 
 
+class NewestFirst(Profile):
+    """A profile that is sorted last in, first out."""
+
+    def get(self, attribute: int, at_ms: int, selection: tuple[int, Data] | None) -> Data:
+        return ("enum", 2) if attribute == 5 else super().get(attribute, at_ms, selection)
+
+    def _selected(self, instants: Sequence[int], selection: tuple[int, Data] | None) -> Sequence[int]:
+        return super()._selected(instants[::-1], selection)
+
+
 class Log:
     """A meter's log: the newest ``most`` of its entries."""
 
@@ -104,7 +114,7 @@ async def test_what_was_overwritten_unread_is_counted_and_a_log_that_was_cleared
     assert (events(after), after.missed) == ([OPENED], 0)
 
 
-@pytest.mark.parametrize("kind", [Profile, ByTimeOnly])
+@pytest.mark.parametrize("kind", [Profile, ByTimeOnly, NewestFirst])
 async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
     log = Log(100, (NOON_MS - HOUR_MS, 99), (NOON_MS + 2 * HOUR_MS, 44), kind=kind)
     async with connected(folder, meter=log.device()) as (driver, _):
@@ -121,8 +131,9 @@ async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(fold
     assert events(fourth) == [OPENED]
 
 
-async def test_a_long_log_is_read_in_pieces(folder: Path) -> None:  # noqa: F811
-    log = Log(100, *((NOON_MS - (50 - n) * HOUR_MS, 44 + n % 2) for n in range(40)))
+@pytest.mark.parametrize("kind", [Profile, NewestFirst])
+async def test_a_long_log_is_read_in_pieces(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
+    log = Log(100, *((NOON_MS - (50 - n) * HOUR_MS, 44 + n % 2) for n in range(40)), kind=kind)
     async with connected(folder, meter=log.device()) as (driver, _):
         answers = [await asked(driver, "")]
         while answers[-1].more:
