@@ -6,7 +6,8 @@
 
 Every row must be as wide as attribute 3 says: a null stays where it stands, or its neighbours would slide into its
 column. A row without a time is one period from the row before (compressed buffers); the first of an answer then has
-no time and is left out, as is a row whose time is no instant. What is left out is counted.
+no time and is left out, as is a row whose time is no instant. What is left out is counted. A time whose seconds are
+left open is that of its full minute: rows are taken on the minute, and the meter says no more.
 
 Where a meter knows numbers only, a row is looked for where its age says that it stands, never in the whole of the
 buffer: from there on, for holes of the history move it towards the newest, and back from there, for rows beside the
@@ -16,7 +17,6 @@ period (a power failure, a clock that was set) move it towards the oldest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
@@ -34,6 +34,9 @@ _PROFILE_CLASS: Final = 7
 _COLUMN_FIELDS: Final = 4
 _NAME_OCTETS: Final = 6
 _LIFO: Final = 2  # sort method
+_TIME: Final = (8, 2)  # class and attribute of a clock's time
+_SECONDS: Final = 7  # where they stand in a time
+_OPEN: Final = 0xFF
 
 
 class Window(NamedTuple):
@@ -61,6 +64,12 @@ class Form(NamedTuple):
     period_s: int  # 0 for events
     newest_first: bool = False
 
+    @property
+    def time(self) -> int | None:
+        """Which column is the time of the row; its clock may have columns of other attributes, too."""
+        found = (n for n, one in enumerate(self.columns) if (one.class_id, one.number) == _TIME)
+        return next(found, None)
+
 
 @dataclass(slots=True)
 class History:
@@ -87,9 +96,11 @@ def read_history(reader: Reader, profile: ObisCode, window: Window, form: Form |
     Raises:
         DlmsError: there is no such profile, or its rows cannot be understood.
     """
-    history = History(form or (yield from read_form(reader, profile)))
+    form = form or (yield from read_form(reader, profile))
+    history = History(form)
     first, last = (clock.encode(at, window.zone, window.sign) for at in (window.first, window.last))
-    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_range(first, last)))
+    column = CLOCK_TIME if form.time is None else form.columns[form.time]
+    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_range(first, last, column)))
     if isinstance(rows, Denied):
         yield from _by_number(reader, profile, history, window)
     else:
@@ -179,13 +190,13 @@ def _fill(history: History, rows: Result, window: Window, before: datetime | Non
     if not isinstance(rows, list):
         raise Malformed("no list of rows")
     form = history.form
-    if CLOCK_TIME.class_id not in {column.class_id for column in form.columns}:
+    if form.time is None:
         raise Declined("this profile has no column of times")
     found: list[Row] = []
     for row in rows:
         if not isinstance(row, list) or len(row) != len(form.columns):
             raise Malformed(f"a row that is not {len(form.columns)} wide")
-        time = _time_of(row, form, before, window)
+        time = _time_of(row[form.time], form, before, window)
         before = time.at
         if time.at is None:
             history.without_time += 1
@@ -197,9 +208,10 @@ def _fill(history: History, rows: Result, window: Window, before: datetime | Non
     return [row.at for row in found]
 
 
-def _time_of(row: Sequence[Value], form: Form, before: datetime | None, window: Window) -> CosemTime:
-    cell = next(cell for cell, of in zip(row, form.columns, strict=True) if of.class_id == CLOCK_TIME.class_id)
+def _time_of(cell: Value, form: Form, before: datetime | None, window: Window) -> CosemTime:
     if isinstance(cell, bytes) and len(cell) == clock.LENGTH:
+        if cell[_SECONDS] == _OPEN:
+            cell = cell[:_SECONDS] + b"\0" + cell[_SECONDS + 1 :]
         return clock.decode(cell, window.zone, window.sign)
     if cell is None and before is not None and form.period_s:
         period = timedelta(seconds=-form.period_s if form.newest_first else form.period_s)

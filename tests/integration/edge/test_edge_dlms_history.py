@@ -101,22 +101,21 @@ def answers(window: Window, *values: Data | int, sort_method: int = 1) -> Histor
     raise AssertionError("more was asked")
 
 
-COLUMN = [(8, "0000010000ff", 2), (3, "0100010800ff", 2)]
-CAPTURED = Data(
-    Tag.ARRAY,
-    tuple(
-        Data(
-            Tag.STRUCTURE,
-            (
-                Data(Tag.UINT16, class_id),
-                Data(Tag.OCTET_STRING, bytes.fromhex(name)),
-                Data(Tag.INT8, number),
-                Data(Tag.UINT16, 0),
-            ),
+def captured(*columns: tuple[int, str, int]) -> Data:
+    """Attribute 3."""
+    entries = (
+        (
+            Data(Tag.UINT16, class_id),
+            Data(Tag.OCTET_STRING, bytes.fromhex(name)),
+            Data(Tag.INT8, number),
+            Data(Tag.UINT16, 0),
         )
-        for class_id, name, number in COLUMN
-    ),
-)
+        for class_id, name, number in columns
+    )
+    return Data(Tag.ARRAY, tuple(Data(Tag.STRUCTURE, entry) for entry in entries))
+
+
+CAPTURED = captured((8, "0000010000ff", 2), (3, "0100010800ff", 2))
 WINDOW = Window(NOON - timedelta(hours=1), NOON, NOON, SHANGHAI)
 
 
@@ -144,6 +143,26 @@ def test_rows_before_the_first_time_are_left_out_and_counted() -> None:
 
     assert found.without_time == 1
     assert [one.at for one in found.rows] == [NOON - timedelta(minutes=30), NOON - timedelta(minutes=15)]
+
+
+def test_a_time_without_seconds_is_that_of_its_minute() -> None:
+    at = NOON - timedelta(minutes=30)
+    octets = stamp(at, SHANGHAI)
+    time = Data(Tag.OCTET_STRING, octets[:7] + b"\xff\xff" + octets[9:])
+    value = Data(Tag.UINT32, 7)
+
+    found = answers(WINDOW, CAPTURED, Data(Tag.ARRAY, (Data(Tag.STRUCTURE, (time, value)), row(None, value))))
+
+    assert [one.at for one in found.rows] == [at, at + timedelta(minutes=15)]
+
+
+def test_the_status_of_a_clock_is_not_its_time() -> None:
+    columns = captured((8, "0000010000ff", 4), (8, "0000010000ff", 2))
+    time = Data(Tag.OCTET_STRING, stamp(NOON, SHANGHAI))
+
+    found = answers(WINDOW, columns, Data(Tag.ARRAY, (Data(Tag.STRUCTURE, (Data(Tag.UINT8, 0), time)),)))
+
+    assert [one.at for one in found.rows] == [NOON]
 
 
 def numbered(*instants: datetime) -> Data:
