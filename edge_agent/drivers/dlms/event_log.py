@@ -8,7 +8,8 @@ at it (two in one second are two), and how many entries the log had: a meter who
 instant, and then only the number of entries tells that there are new ones. Once the log is full it tells nothing; what
 a full log writes below the mark is found when its time has passed the mark.
 
-Many new entries are read in pieces by their numbers, so that no answer holds the line for long.
+Many new entries are read in pieces by their numbers, so that no answer holds the line for long. A full log that is
+written to meanwhile moves all numbers on; so each piece begins with the last entry of the one before.
 """
 
 from __future__ import annotations
@@ -101,12 +102,13 @@ def read_log(
     if added > PIECE:
         try:
             piece = LogMark(mark.at, mark.here, mark.entries + PIECE)
-            history = yield from read_entries(
-                reader, log, range(mark.entries + 1, piece.entries + 1), count, window, form
-            )
-            return logged(history, piece, skip=0)._replace(more=True)
+            numbers = range(max(mark.entries, 1), piece.entries + 1)
+            history = yield from read_entries(reader, log, numbers, count, window, form)
+            if not mark.entries or _goes_on(history.rows, mark, len(numbers)):
+                del history.rows[: min(mark.entries, 1)]
+                return logged(history, piece, skip=0)._replace(more=True)
         except Declined:
-            pass  # it knows its entries by time only: then all at once
+            pass  # it knows its entries by time only: then all at once, as where numbers have moved
     begin = max(datetime.fromtimestamp(mark.at / 1000, UTC), _BEGINNING)
     history = yield from read_history(reader, log, window._replace(first=begin), form)
     if mark.at and added > 0 and _beyond(history.rows, mark) < added:
@@ -144,6 +146,11 @@ def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False)
         else:
             found.append((row.at, event))
     return Logged(sorted(found, key=lambda one: one[0]), unknown, missed, LogMark(at, here, mark.entries))
+
+
+def _goes_on(rows: Sequence[Row], mark: LogMark, asked: int) -> bool:
+    """Whether a piece begins with an entry that has been seen."""
+    return len(rows) == asked and _ms(rows[0].at) <= mark.at
 
 
 def _beyond(rows: Sequence[Row], mark: LogMark) -> int:

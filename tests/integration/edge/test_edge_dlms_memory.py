@@ -145,6 +145,20 @@ async def test_a_long_log_is_read_in_pieces(folder: Path, kind: type[Profile]) -
     assert LogMark.of(end.mark).entries == 40
 
 
+@pytest.mark.parametrize("kind", [Profile, NewestFirst])
+async def test_a_full_log_that_is_written_to_while_it_is_read_hides_no_entry(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
+    log = Log(40, *((NOON_MS - (60 - n) * HOUR_MS, 44 + n % 2) for n in range(40)), kind=kind)
+    async with connected(folder, meter=log.device()) as (driver, _):
+        answers = [await asked(driver, "")]
+        log.entries.append((NOON_MS - 1000, 44))
+        while answers[-1].more:
+            answers.append(await asked(driver, answers[-1].mark))
+        end = await asked(driver, answers[-1].mark)
+
+    assert [at for one in answers for at, _ in one.events] == [at for at, _ in log.entries]
+    assert end.events == ()
+
+
 class SettableClock:
     """A meter whose clock takes what it is told, or only pretends to."""
 
