@@ -191,6 +191,23 @@ async def test_a_freeze_that_moves_on_while_it_is_read_is_read_again():
     assert [row.values["active_energy_import"] for row in again.rows] == [11]
 
 
+@pytest.mark.parametrize("time", ["ffffffffff", "0000000000", "0000a10726"])
+async def test_a_freeze_without_a_time_does_not_hide_the_older_ones(time: str):
+    held = frozen(20, 19, 18, 17, 16)
+    held["05060003"] = bytes.fromhex(time)
+    driver = Dlt645Driver(AnswerLine(held), {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    found = [await driver.load_profile("m", midnight(first), midnight(20)) for first in (16, 18)]
+    exactly = await driver.load_profile("m", midnight(17), midnight(18))
+
+    assert all(isinstance(one, Intervals) for one in (*found, exactly))
+    assert [[row.measured_at for row in one.rows] for one in (*found, exactly) if isinstance(one, Intervals)] == [
+        [midnight(day) for day in (16, 17, 19, 20)],
+        [midnight(day) for day in (19, 20)],
+        [midnight(17)],
+    ]
+
+
 async def test_timed_freezes_tell_how_far_apart_they_stand():
     line = AnswerLine(
         {f"050000{n:02X}": bytes.fromhex(f"00{20 - 2 * n:02d}110726") for n in (1, 2, 3, 4)}
