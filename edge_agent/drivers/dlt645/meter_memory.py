@@ -187,16 +187,21 @@ class MeterMemory:
             known = int(unended and since == before and new < MOST_RECORDS)
             events: list[LoggedEvent] = []
             has_no_end = False
+            missed = count - since - new
             for back in range(new + known, 0, -1):
                 record = await self._ask(of.identifier(back))
                 if isinstance(record, ReadFailure):
-                    return record
+                    if not _missing(record):
+                        return record
+                    has_no_end = False  # it keeps fewer records than it counts
+                    missed += back <= new
+                    continue
                 found = of.events(record, self._profile.zone)
                 has_no_end = 0 < len(found) < len(of.marks)
                 events += [one for one in found if back <= new or one.event is not of.marks[0][1]]
             after = await self._count(of) if new + known else count
             if after == count:
-                return _Records(count, 0 if before is None else count - since - new, events, has_no_end)
+                return _Records(count, 0 if before is None else missed, events, has_no_end)
             count = after
         return ReadFailure(Reason.GARBLED, f"records {of.name} came faster than they can be read")
 
@@ -209,7 +214,7 @@ class _Records(NamedTuple):
     """The records of one kind."""
 
     total: int  # there ever were
-    missed: int  # overwritten unread
+    missed: int  # overwritten unread, or not kept
     events: list[LoggedEvent]  # of the new ones
     unended: bool  # whether the newest has no end yet
 

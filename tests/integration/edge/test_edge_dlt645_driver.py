@@ -343,6 +343,26 @@ async def test_the_end_of_a_record_that_was_read_before_it_ended_is_told_when_it
     assert told == [[opened], [], [closed], [], [opened], [closed, opened, closed]]
 
 
+async def test_a_meter_that_keeps_fewer_records_than_it_counts_tells_those_that_it_keeps():
+    held: dict[str, bytes | list[bytes]] = {"03300D00": bytes.fromhex("030000")}
+    for back, hour in ((1, "05"), (2, "04")):
+        times = "0000" + hour + "100726" + "0010" + hour + "100726"
+        held[f"03300D{back:02X}"] = bytes.fromhex(times) + bytes(48)
+    only = profile(events=("cover_openings",))
+    driver = Dlt645Driver(AnswerLine(held), {"m": Dlt645Meter(address(1), only)}, SystemClock())
+
+    first = await driver.new_events("m", "")
+    assert isinstance(first, NewEvents)
+    again = await driver.new_events("m", first.mark)
+    later = await driver.new_events("m", '{"cover_openings": 0}')
+
+    assert [one.event for one in first.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
+    assert (first.missed, first.mark) == (0, '{"cover_openings":3}')
+    assert again == NewEvents((), first.mark)
+    assert isinstance(later, NewEvents)
+    assert (later.events, later.missed) == (first.events, 1)
+
+
 @pytest.mark.parametrize("octets", [b"\xff\xff\xff", b"\x00\x0a\x00", b"", b"\x01\x00"])
 async def test_a_kind_of_records_without_a_number_does_not_cost_the_others(octets: bytes):
     line = AnswerLine({"03110000": octets, "03300D00": b"\1\0\0", "03300D01": cover("260711080000", "260711081500")})
