@@ -32,6 +32,7 @@ from edge_agent.drivers.dlms.load_profile import (
     read_history,
 )
 from edge_agent.drivers.dlms.reader import Conversation, Reader
+from edge_agent.drivers.dlms.selective import CLOCK_TIME
 from metering.meter_event import MeterEvent
 from metering.obis import ObisCode
 
@@ -122,10 +123,12 @@ def read_log(
 
 
 def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False) -> Logged:
-    """The entries beyond the first ``skip`` at the mark's instant; the code is the first whole number of a row.
+    """The entries beyond the first ``skip`` at the mark's instant.
 
+    The code is the first whole number of a row that is none of its clock's, as the status is.
     If fewer than ``skip`` stand there, the log has been overwritten beyond the mark, or it was cleared.
     """
+    told = [n for n, column in enumerate(history.form.columns) if column.class_id != CLOCK_TIME.class_id]
     known = min(skip, sum(_ms(row.at) == mark.at for row in history.rows))
     missed = 1 if known < skip and not cleared else 0
     found: list[tuple[datetime, MeterEvent]] = []
@@ -139,7 +142,8 @@ def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False)
             left -= 1
             continue
         here += row_ms == at
-        code = next((cell for cell in row.cells if isinstance(cell, int) and not isinstance(cell, bool)), None)
+        cells = (row.cells[n] for n in told)
+        code = next((cell for cell in cells if isinstance(cell, int) and not isinstance(cell, bool)), None)
         event = EVENTS.get(code) if code is not None else None
         if event is None:
             unknown += 1

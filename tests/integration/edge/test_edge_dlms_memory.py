@@ -159,6 +159,18 @@ async def test_a_full_log_that_is_written_to_while_it_is_read_hides_no_entry(fol
     assert end.events == ()
 
 
+async def test_the_status_of_the_clock_is_no_event(folder: Path) -> None:  # noqa: F811
+    meter = device()
+    status = Column(8, logical_name("0-0:1.0.0"), 4, lambda _: ("unsigned", 1))
+    code = Column(1, logical_name("0-0:96.11.0"), 2, lambda _: ("unsigned", 44))
+    log = Profile(EVENT_LOG, MeterClock(SHANGHAI), [status, code], lambda _: [NOON_MS - 1000], 0)
+    meter.objects[7, EVENT_LOG] = log  # type: ignore[index]
+    async with connected(folder, meter=meter) as (driver, _):
+        found = await asked(driver, "")
+
+    assert events(found) == [OPENED]
+
+
 class SettableClock:
     """A meter whose clock takes what it is told, or only pretends to."""
 
