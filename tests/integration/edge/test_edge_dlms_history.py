@@ -79,6 +79,18 @@ async def test_a_broken_transfer_is_a_failure_and_not_a_short_day(folder: Path) 
     assert refused.reason is Reason.GARBLED
 
 
+async def test_a_meter_whose_answer_never_ends_gives_the_line_back(folder: Path) -> None:  # noqa: F811
+    meter = device(largest_pdu=128)
+    async with connected(folder, meter=meter) as (driver, _):
+        meter.faults.active = (DlmsFault("endless_blocks"),)
+        driver._link.longest_s = 0.2
+        refused = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert isinstance(refused, ReadFailure)
+    assert refused.reason is Reason.GARBLED
+    assert "without an end" in refused.detail
+
+
 def answers(window: Window, *values: Data | int, sort_method: int = 1) -> History:
     """A history out of scripted answers; a number is a data-access-result."""
     conversation = read_history(Reader(READING, 1000, iter(range(16))), LOAD_PROFILE, window)
