@@ -1,7 +1,7 @@
 """What a technician has a meter recall: a part of its history, the time of its clock; and the setting of that clock.
 
 While the agent runs it is asked at its desk, for a second master would garble its line; if none runs, the line is free.
-A long history is asked for in pieces, so that polls go on between them.
+A long history is asked for in pieces, so that polls go on between them and each fits into one reply of the desk.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from metering.clock import Clock
 from metering.control import ReadCommand
 from metering.round import Quality
 
-_PIECE_MS: Final = 4 * 3_600_000
+_SHORTEST_PIECE_MS: Final = 3_600_000
+_LONGEST_PIECE_MS: Final = 4 * 3_600_000
+_PIECE_ROWS: Final = 16
 _CLOCK: Final = frozenset({CLOCK_OFFSET})
 
 
@@ -44,12 +46,16 @@ class Recall:
         async with self._line() as line:
             if isinstance(line, ReadFailure):
                 return line
-            for first in range(first_ms, last_ms + 1, _PIECE_MS):
-                found = await self._piece(line, first, min(first + _PIECE_MS - 1, last_ms))
+            first = first_ms
+            while first <= last_ms:
+                piece_ms = min(max(_PIECE_ROWS * period_ms, _SHORTEST_PIECE_MS), _LONGEST_PIECE_MS)
+                last = min(first + piece_ms - 1, last_ms)
+                found = await self._piece(line, first, last)
                 if isinstance(found, ReadFailure):
                     return found
                 rows += found.rows
                 period_ms = found.period_ms
+                first = last + 1
         return Intervals(period_ms, tuple(rows))
 
     async def _piece(self, line: Driver | None, first_ms: int, last_ms: int) -> Intervals | ReadFailure:

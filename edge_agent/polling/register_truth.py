@@ -113,6 +113,8 @@ class RegisterTruth:
             self._registers[meter, quantity] = _Register(value, at, still_since=at, flowed=self._flowed(meter))
             return None
         terminals = self._terminals_now(meter)
+        if at < known.at and value < known.good <= _highest(value, known.at - at, terminals):
+            return None  # read earlier and heard later, as some pushes are: the level we know can have followed
         if known.good <= value <= _highest(known.good, at - known.at, terminals):
             stuck = quantity == _POWERED and self._is_stuck(meter, known, at, value, terminals)
             if value > known.good:

@@ -34,12 +34,18 @@ class OpticalHead:
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._near)
+        await self.begin_anew()
+
+    async def begin_anew(self) -> None:
+        """Wait for a sign-on again, as meters do that were asked nothing for two minutes."""
         if self._passing is not None:
             self._passing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._passing
+            self._passing = None
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     def _readable(self) -> None:
         octets = os.read(self._near, 1024)

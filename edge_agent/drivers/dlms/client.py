@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from edge_agent.drivers.dlms.association import Association, Credentials
 from edge_agent.drivers.dlms.counter_store import Counters
-from edge_agent.drivers.dlms.errors import Declined, DlmsError
+from edge_agent.drivers.dlms.errors import Declined, DlmsError, Malformed
 from edge_agent.drivers.dlms.initiate import READING, Conformance
 from edge_agent.drivers.dlms.link import DlmsLink, Session
 from edge_agent.drivers.dlms.reader import Conversation, Limits, Reader
@@ -169,10 +169,18 @@ class _Talk:
     reader: Reader
 
     async def carry(self, link: DlmsLink, conversation: Conversation[T]) -> T:
-        """Carry requests and answers until the conversation has its result."""
+        """Carry requests and answers until the conversation has its result; no longer than the line can be spared.
+
+        Raises:
+            DlmsError: it came to nothing.
+        """
+        now_s = asyncio.get_running_loop().time
+        ends_s = now_s() + link.longest_s
         try:
             request = next(conversation)
             while True:
+                if now_s() > ends_s:
+                    raise Malformed(f"answers without an end after {link.longest_s:g} s")
                 answer = await link.exchange(self.session, self.association.request(request))
                 request = conversation.send(self.association.response(answer))
         except StopIteration as end:

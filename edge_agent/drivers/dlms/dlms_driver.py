@@ -76,7 +76,7 @@ class DlmsDriver:
         clock: Clock,
         line_time: LineTime,
         *,
-        frames_are_numbered: bool = False,
+        outlasts_silence: bool = False,
     ) -> None:
         """Take a line and its meters.
 
@@ -85,14 +85,14 @@ class DlmsDriver:
             meters: by name.
             clock: what time it is.
             line_time: what an exchange costs.
-            frames_are_numbered: HDLC tells a late answer from the next one, so a silence does not end the connection.
+            outlasts_silence: whether the connection does: HDLC tells a late answer from the next one.
         """
         self.breaches: Counter[Breach] = Counter()
         self._link = link
         self._meters = meters
         self._clock = clock
         self._line_time = line_time
-        self._frames_are_numbered = frames_are_numbered
+        self._outlasts_silence = outlasts_silence
         self._clients = {name: DlmsClient(link, meter.access) for name, meter in meters.items()}
         self._known: dict[str, Known] = {}
         self._intervals_ms: dict[str, int] = {}
@@ -232,7 +232,7 @@ class DlmsDriver:
     def _failure(self, error: Exception) -> ReadFailure:
         if isinstance(error, Untrusted):
             self.breaches[error.breach] += 1
-        silent = isinstance(error, Silent) and self._frames_are_numbered
+        silent = isinstance(error, Silent) and self._outlasts_silence
         if not silent and not isinstance(error, Declined | Spent | StopAndFix):
             self._forget_all()
             self._link.close()

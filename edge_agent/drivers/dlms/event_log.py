@@ -8,7 +8,8 @@ at it (two in one second are two), and how many entries the log had: a meter who
 instant, and then only the number of entries tells that there are new ones. Once the log is full it tells nothing; what
 a full log writes below the mark is found when its time has passed the mark.
 
-Many new entries are read in pieces by their numbers, so that no answer holds the line for long.
+Many new entries are read in pieces by their numbers, so that no answer holds the line for long. A full log that is
+written to meanwhile moves all numbers on; so each piece begins with the last entry of the one before.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from edge_agent.drivers.dlms.load_profile import (
     read_history,
 )
 from edge_agent.drivers.dlms.reader import Conversation, Reader
+from edge_agent.drivers.dlms.selective import CLOCK_TIME
 from metering.meter_event import MeterEvent
 from metering.obis import ObisCode
 
@@ -101,15 +103,18 @@ def read_log(
     if added > PIECE:
         try:
             piece = LogMark(mark.at, mark.here, mark.entries + PIECE)
-            history = yield from read_entries(reader, log, (mark.entries + 1, piece.entries), window, form)
-            return logged(history, piece, skip=0)._replace(more=True)
+            numbers = range(max(mark.entries, 1), piece.entries + 1)
+            history = yield from read_entries(reader, log, numbers, count, window, form)
+            if not mark.entries or _goes_on(history.rows, mark, len(numbers)):
+                del history.rows[: min(mark.entries, 1)]
+                return logged(history, piece, skip=0)._replace(more=True)
         except Declined:
-            pass  # it knows its entries by time only: then all at once
+            pass  # it knows its entries by time only: then all at once, as where numbers have moved
     begin = max(datetime.fromtimestamp(mark.at / 1000, UTC), _BEGINNING)
     history = yield from read_history(reader, log, window._replace(first=begin), form)
     if mark.at and added > 0 and _beyond(history.rows, mark) < added:
         try:
-            history = yield from read_entries(reader, log, (mark.entries + 1, count), window, form)
+            history = yield from read_entries(reader, log, range(mark.entries + 1, count + 1), count, window, form)
         except Declined:
             history = yield from read_history(reader, log, window, form)
             del history.rows[:-added]
@@ -118,10 +123,12 @@ def read_log(
 
 
 def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False) -> Logged:
-    """The entries beyond the first ``skip`` at the mark's instant; the code is the first whole number of a row.
+    """The entries beyond the first ``skip`` at the mark's instant.
 
+    The code is the first whole number of a row that is none of its clock's, as the status is.
     If fewer than ``skip`` stand there, the log has been overwritten beyond the mark, or it was cleared.
     """
+    told = [n for n, column in enumerate(history.form.columns) if column.class_id != CLOCK_TIME.class_id]
     known = min(skip, sum(_ms(row.at) == mark.at for row in history.rows))
     missed = 1 if known < skip and not cleared else 0
     found: list[tuple[datetime, MeterEvent]] = []
@@ -135,13 +142,19 @@ def logged(history: History, mark: LogMark, skip: int, *, cleared: bool = False)
             left -= 1
             continue
         here += row_ms == at
-        code = next((cell for cell in row.cells if isinstance(cell, int) and not isinstance(cell, bool)), None)
+        cells = (row.cells[n] for n in told)
+        code = next((cell for cell in cells if isinstance(cell, int) and not isinstance(cell, bool)), None)
         event = EVENTS.get(code) if code is not None else None
         if event is None:
             unknown += 1
         else:
             found.append((row.at, event))
     return Logged(sorted(found, key=lambda one: one[0]), unknown, missed, LogMark(at, here, mark.entries))
+
+
+def _goes_on(rows: Sequence[Row], mark: LogMark, asked: int) -> bool:
+    """Whether a piece begins with an entry that has been seen."""
+    return len(rows) == asked and _ms(rows[0].at) <= mark.at
 
 
 def _beyond(rows: Sequence[Row], mark: LogMark) -> int:

@@ -69,7 +69,8 @@ def make_dlms_driver(
         for name, (settings, profile, ratios) in meters.items()
     }
     line_time = LineTime(bus.turnaround, bus.character_s)
-    return DlmsDriver(link, found, clock, line_time, frames_are_numbered=bus.on_a_line)
+    signs_on = isinstance(bus, DlmsHdlcSettings) and bus.opening == "mode_e"  # a silent meter waits for it again
+    return DlmsDriver(link, found, clock, line_time, outlasts_silence=bus.on_a_line and not signs_on)
 
 
 def make_push_driver(

@@ -19,7 +19,7 @@ from edge_agent.drivers.transport.stream_link import Opening, StreamLink
 
 _POLLS: Final = 2  # after a silence, before we believe it
 _MOST_KEPT: Final = 1 << 18  # octets between two looks; a message is at most a quarter of it
-_LONGEST_S: Final = 120.0  # of one exchange: 65,535 octets at 9600 Bd take 70 s
+_LONGEST_S: Final = 120.0  # of one exchange, or of many: 65,535 octets at 9600 Bd take 70 s
 
 
 class Deframer(Protocol):
@@ -69,11 +69,14 @@ class DlmsLink(StreamLink):
     def __init__(
         self, opening: Opening, make_deframer: Callable[[], Deframer], timeout_s: float, longest_s: float = _LONGEST_S
     ) -> None:
-        """Take how to open it and how to find frames; ``timeout_s`` is the longest silence inside an answer."""
+        """Take how to open it and how to find frames.
+
+        ``timeout_s`` is the longest silence inside an answer, ``longest_s`` how long one meter may hold the line.
+        """
         super().__init__(opening)
         self._make_deframer = make_deframer
         self._timeout_s = timeout_s
-        self._longest_s = longest_s
+        self.longest_s = longest_s
         self._deframer = make_deframer()
 
     async def connect(self) -> ReadFailure | None:
@@ -118,7 +121,7 @@ class DlmsLink(StreamLink):
         if stream is None:
             raise Lost
         now_s = asyncio.get_running_loop().time
-        ends_s = now_s() + self._longest_s
+        ends_s = now_s() + self.longest_s
         polls, noise = 0, False
         stream.send(octets)
         while now_s() < ends_s:
@@ -136,7 +139,7 @@ class DlmsLink(StreamLink):
                 stream.send(heard.reply)
                 if done(heard):
                     return heard
-        raise Malformed(f"no end after {self._longest_s:g} s")
+        raise Malformed(f"no end after {self.longest_s:g} s")
 
     async def _frames(self, stream: Stream, until_s: float) -> Sequence[Any] | None:
         """What came until then; ``None`` for nothing at all."""

@@ -2,19 +2,21 @@
 
     attribute 3   which object's attribute each column holds      attribute 4   seconds between two rows, 0 for events
     attribute 2   the rows; the part wanted is asked for          attribute 7   how many rows there are
+    attribute 5   how they are sorted: most meters keep the newest last, some (lifo) first
 
 Every row must be as wide as attribute 3 says: a null stays where it stands, or its neighbours would slide into its
-column. A row without a time is one period after the row before (compressed buffers); the first of an answer then has
-no time and is left out, as is a row whose time is no instant. What is left out is counted.
+column. A row without a time is one period from the row before (compressed buffers); the first of an answer then has
+no time and is left out, as is a row whose time is no instant. What is left out is counted. A time whose seconds are
+left open is that of its full minute: rows are taken on the minute, and the meter says no more.
 
-Where a meter knows numbers only, the newest stands last and a row of an instant stands no earlier than its age says:
-holes of the history move it towards the end. So it is looked for from there on, never in the whole of the buffer.
+Where a meter knows numbers only, a row is looked for where its age says that it stands, never in the whole of the
+buffer: from there on, for holes of the history move it towards the newest, and back from there, for rows beside the
+period (a power failure, a clock that was set) move it towards the oldest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
@@ -31,6 +33,10 @@ from metering.obis import ObisCode
 _PROFILE_CLASS: Final = 7
 _COLUMN_FIELDS: Final = 4
 _NAME_OCTETS: Final = 6
+_LIFO: Final = 2  # sort method
+_TIME: Final = (8, 2)  # class and attribute of a clock's time
+_SECONDS: Final = 7  # where they stand in a time
+_OPEN: Final = 0xFF
 
 
 class Window(NamedTuple):
@@ -56,11 +62,18 @@ class Form(NamedTuple):
 
     columns: tuple[Attribute, ...]
     period_s: int  # 0 for events
+    newest_first: bool = False
+
+    @property
+    def time(self) -> int | None:
+        """Which column is the time of the row; its clock may have columns of other attributes, too."""
+        found = (n for n, one in enumerate(self.columns) if (one.class_id, one.number) == _TIME)
+        return next(found, None)
 
 
 @dataclass(slots=True)
 class History:
-    """The rows that were found, oldest first as the meter keeps them."""
+    """The rows that were found, in the order in which the meter took them."""
 
     form: Form
     rows: list[Row] = field(default_factory=list)
@@ -73,8 +86,8 @@ def read_form(reader: Reader, profile: ObisCode) -> Conversation[Form]:
     Raises:
         DlmsError: there is no such profile, or it has no columns.
     """
-    described = yield from reader.get_all([attribute_of(profile, 3), attribute_of(profile, 4)])
-    return Form(columns_of(described[0]), _period_s(described[1]))
+    described = yield from reader.get_all([attribute_of(profile, number) for number in (3, 4, 5)])
+    return Form(columns_of(described[0]), _period_s(described[1]), described[2] == _LIFO)
 
 
 def read_history(reader: Reader, profile: ObisCode, window: Window, form: Form | None = None) -> Conversation[History]:
@@ -83,9 +96,11 @@ def read_history(reader: Reader, profile: ObisCode, window: Window, form: Form |
     Raises:
         DlmsError: there is no such profile, or its rows cannot be understood.
     """
-    history = History(form or (yield from read_form(reader, profile)))
+    form = form or (yield from read_form(reader, profile))
+    history = History(form)
     first, last = (clock.encode(at, window.zone, window.sign) for at in (window.first, window.last))
-    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_range(first, last)))
+    column = CLOCK_TIME if form.time is None else form.columns[form.time]
+    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_range(first, last, column)))
     if isinstance(rows, Denied):
         yield from _by_number(reader, profile, history, window)
     else:
@@ -94,15 +109,15 @@ def read_history(reader: Reader, profile: ObisCode, window: Window, form: Form |
 
 
 def read_entries(
-    reader: Reader, profile: ObisCode, numbers: tuple[int, int], window: Window, form: Form
+    reader: Reader, profile: ObisCode, numbers: range, count: int, window: Window, form: Form
 ) -> Conversation[History]:
-    """The rows of these numbers, both with them, whose time lies inside the window; the oldest is 1.
+    """Those of a profile's ``count`` rows that have these numbers and a time inside the window; the oldest is 1.
 
     Raises:
         DlmsError: the meter gives none, or they cannot be understood.
     """
     history = History(form)
-    rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_entry(*numbers)))
+    rows = yield from reader.get(_entries(profile, form, numbers, count))
     _fill(history, rows, window, None)
     return history
 
@@ -141,47 +156,66 @@ def _by_number(reader: Reader, profile: ObisCode, history: History, window: Wind
     (count,) = yield from reader.get_all([attribute_of(profile, 7)])
     if not isinstance(count, int) or isinstance(count, bool):
         raise Declined("the meter gives neither a part of this profile nor the number of its rows")
-    period_s = history.form.period_s
-    first, at_once = 1, count
+    form = history.form
+    period_s = form.period_s
+    first, at_once = 1, max(count, 1)
     if period_s:
-        back = math.ceil((window.now - window.first).total_seconds() / period_s)
-        first = max(count - back, 1)
+        first = max(count - math.ceil((window.now - window.first).total_seconds() / period_s), 1)
         at_once = math.ceil((window.last - window.first).total_seconds() / period_s) + 2
     seen: datetime | None = None
     while first <= count and (seen is None or seen < window.last):
-        last = min(first + at_once - 1, count)
-        rows = yield from reader.get(Item(attribute_of(profile, 2).attribute, by_entry(first, last)))
-        seen = _fill(history, rows, window, seen) or seen
-        first = last + 1
+        numbers = range(first, min(first + at_once, count + 1))
+        rows = yield from reader.get(_entries(profile, form, numbers, count))
+        found = _fill(history, rows, window, None if form.newest_first else seen)
+        if found and seen is None and first > 1 and found[0] > window.first:
+            first = max(first - math.ceil((found[0] - window.first).total_seconds() / period_s), 1)
+            history.rows.clear()
+            continue
+        seen = found[-1] if found else seen
+        first = numbers.stop
 
 
-def _fill(history: History, rows: Result, window: Window, before: datetime | None) -> datetime | None:
-    """Take what lies inside the window; the time of the last row, if it has one."""
+def _entries(profile: ObisCode, form: Form, numbers: range, count: int) -> Item:
+    """Rows by their numbers, of which the oldest is 1 for us whatever it is for the meter."""
+    first, last = numbers.start, numbers.stop - 1
+    if form.newest_first:
+        first, last = count + 1 - last, count + 1 - first
+    return Item(attribute_of(profile, 2).attribute, by_entry(first, last))
+
+
+def _fill(history: History, rows: Result, window: Window, before: datetime | None) -> list[datetime]:
+    """Take what lies inside the window; the instants of all rows that have one, in the order of the rows."""
     if isinstance(rows, Denied):
         raise Declined(f"no rows: {rows}", rows.code)
     if not isinstance(rows, list):
         raise Malformed("no list of rows")
-    columns = history.form.columns
-    if CLOCK_TIME.class_id not in {column.class_id for column in columns}:
+    form = history.form
+    if form.time is None:
         raise Declined("this profile has no column of times")
+    found: list[Row] = []
     for row in rows:
-        if not isinstance(row, list) or len(row) != len(columns):
-            raise Malformed(f"a row that is not {len(columns)} wide")
-        time = _time_of(row, history.form, before, window)
+        if not isinstance(row, list) or len(row) != len(form.columns):
+            raise Malformed(f"a row that is not {len(form.columns)} wide")
+        time = _time_of(row[form.time], form, before, window)
         before = time.at
         if time.at is None:
             history.without_time += 1
-        elif window.first <= time.at <= window.last:
-            history.rows.append(Row(time.at, time.flags, tuple(row)))
-    return before
+        else:
+            found.append(Row(time.at, time.flags, tuple(row)))
+    if form.newest_first:
+        found.reverse()
+    history.rows += [row for row in found if window.first <= row.at <= window.last]
+    return [row.at for row in found]
 
 
-def _time_of(row: Sequence[Value], form: Form, before: datetime | None, window: Window) -> CosemTime:
-    cell = next(cell for cell, of in zip(row, form.columns, strict=True) if of.class_id == CLOCK_TIME.class_id)
+def _time_of(cell: Value, form: Form, before: datetime | None, window: Window) -> CosemTime:
     if isinstance(cell, bytes) and len(cell) == clock.LENGTH:
+        if cell[_SECONDS] == _OPEN:
+            cell = cell[:_SECONDS] + b"\0" + cell[_SECONDS + 1 :]
         return clock.decode(cell, window.zone, window.sign)
     if cell is None and before is not None and form.period_s:
-        return CosemTime((before + timedelta(seconds=form.period_s)).astimezone(UTC), ClockFlag(0))
+        period = timedelta(seconds=-form.period_s if form.newest_first else form.period_s)
+        return CosemTime((before + period).astimezone(UTC), ClockFlag(0))
     return CosemTime(None, ClockFlag.NO_INSTANT)
 
 

@@ -126,6 +126,8 @@ class Reader:
 
     def _get_list(self, items: Sequence[Item]) -> Conversation[list[Result]]:
         response = yield from self._ask(lambda invoke_id: get_list_request(invoke_id, items))
+        if isinstance(response, Answer) and isinstance(response.result, Denied):
+            raise Declined(f"the list is refused: {response.result}", response.result.code)
         if isinstance(response, Answers):
             results = response.results
         else:

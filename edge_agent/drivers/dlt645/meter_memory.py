@@ -33,6 +33,7 @@ MOST_FREEZES: Final = {"timed": 12, "daily": 62}
 _PREFIX: Final = {"timed": "0500", "daily": "0506"}
 _REGISTERS: Final = {"01": ("active_energy_import", "0001FF00"), "02": ("active_energy_export", "0002FF00")}
 _TRIES: Final = 3
+_NO_TIME: Final = 0  # instant of a freeze that shows none: empty, or with a digit that is none
 _UNENDED: Final = "unended "
 _SUMMER: Final = 1 / 8  # of a day: daylight saving moves a midnight by less
 
@@ -75,7 +76,7 @@ class MeterMemory:
             second = await self._instant(_PREFIX[kind], "02")
             if isinstance(second, ReadFailure):
                 return second
-            if second is not None and second < newest:
+            if second and second < newest:
                 period_ms = min(newest - second, USUAL_INTERVAL_MS["daily"])
         shelf = _Shelf(_PREFIX[kind], MOST_FREEZES[kind], newest, period_ms, certain=kind == "daily")
         rows = await self._rows(shelf, first_ms, last_ms)
@@ -94,10 +95,13 @@ class MeterMemory:
             frozen = await self._freeze(shelf.prefix, f"{back:02X}", first_ms, last_ms)
             if isinstance(frozen, ReadFailure):
                 return frozen
-            if frozen is None:
+            if frozen is None or (frozen.at == _NO_TIME and not looked):
                 if looked or back == 1:
                     break
                 back //= 2  # it has fewer
+                continue
+            if frozen.at == _NO_TIME:
+                back += 1  # those before it may be sound
                 continue
             never_made = 0 if looked else round((shelf.instant_of(back) - frozen.at) / shelf.period_ms)
             looked = True
@@ -149,7 +153,7 @@ class MeterMemory:
         data = await self._ask(f"{prefix}00{back}")
         if isinstance(data, ReadFailure):
             return None if _missing(data) else data
-        return to_the_minute(data, self._profile.zone)
+        return to_the_minute(data, self._profile.zone) or _NO_TIME
 
     async def events(self, mark: str) -> NewEvents | ReadFailure:
         """What was logged since ``mark``; a kind that the meter does not keep, or counts in no number, is left out."""
@@ -183,16 +187,21 @@ class MeterMemory:
             known = int(unended and since == before and new < MOST_RECORDS)
             events: list[LoggedEvent] = []
             has_no_end = False
+            missed = count - since - new
             for back in range(new + known, 0, -1):
                 record = await self._ask(of.identifier(back))
                 if isinstance(record, ReadFailure):
-                    return record
+                    if not _missing(record):
+                        return record
+                    has_no_end = False  # it keeps fewer records than it counts
+                    missed += back <= new
+                    continue
                 found = of.events(record, self._profile.zone)
                 has_no_end = 0 < len(found) < len(of.marks)
                 events += [one for one in found if back <= new or one.event is not of.marks[0][1]]
             after = await self._count(of) if new + known else count
             if after == count:
-                return _Records(count, 0 if before is None else count - since - new, events, has_no_end)
+                return _Records(count, 0 if before is None else missed, events, has_no_end)
             count = after
         return ReadFailure(Reason.GARBLED, f"records {of.name} came faster than they can be read")
 
@@ -205,7 +214,7 @@ class _Records(NamedTuple):
     """The records of one kind."""
 
     total: int  # there ever were
-    missed: int  # overwritten unread
+    missed: int  # overwritten unread, or not kept
     events: list[LoggedEvent]  # of the new ones
     unended: bool  # whether the newest has no end yet
 

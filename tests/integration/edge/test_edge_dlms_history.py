@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,19 @@ async def test_a_broken_transfer_is_a_failure_and_not_a_short_day(folder: Path) 
     assert refused.reason is Reason.GARBLED
 
 
-def answers(window: Window, *values: Data | int) -> History:
+async def test_a_meter_whose_answer_never_ends_gives_the_line_back(folder: Path) -> None:  # noqa: F811
+    meter = device(largest_pdu=128)
+    async with connected(folder, meter=meter) as (driver, _):
+        meter.faults.active = (DlmsFault("endless_blocks"),)
+        driver._link.longest_s = 0.2
+        refused = await driver.load_profile("m1", NOON_MS - DAY_MS, NOON_MS)
+
+    assert isinstance(refused, ReadFailure)
+    assert refused.reason is Reason.GARBLED
+    assert "without an end" in refused.detail
+
+
+def answers(window: Window, *values: Data | int, sort_method: int = 1) -> History:
     """A history out of scripted answers; a number is a data-access-result."""
     conversation = read_history(Reader(READING, 1000, iter(range(16))), LOAD_PROFILE, window)
     request = next(conversation)
@@ -86,7 +99,13 @@ def answers(window: Window, *values: Data | int) -> History:
         for value in values:
             head = bytes((0xC4, 3 if request[1] == 3 else 1, request[2]))
             result = bytes((1, value)) if isinstance(value, int) else b"\0" + encode(value)
-            body = b"\x02" + result + b"\0" + encode(Data(Tag.UINT32, 900)) if request[1] == 3 else result
+            body = (
+                result
+                if request[1] == 1
+                else b"\x03"
+                + result
+                + b"".join(b"\0" + encode(one) for one in (Data(Tag.UINT32, 900), Data(Tag.ENUM, sort_method)))
+            )
             request = conversation.send(head + body)
     except StopIteration as end:
         history: History = end.value
@@ -94,22 +113,21 @@ def answers(window: Window, *values: Data | int) -> History:
     raise AssertionError("more was asked")
 
 
-COLUMN = [(8, "0000010000ff", 2), (3, "0100010800ff", 2)]
-CAPTURED = Data(
-    Tag.ARRAY,
-    tuple(
-        Data(
-            Tag.STRUCTURE,
-            (
-                Data(Tag.UINT16, class_id),
-                Data(Tag.OCTET_STRING, bytes.fromhex(name)),
-                Data(Tag.INT8, number),
-                Data(Tag.UINT16, 0),
-            ),
+def captured(*columns: tuple[int, str, int]) -> Data:
+    """Attribute 3."""
+    entries = (
+        (
+            Data(Tag.UINT16, class_id),
+            Data(Tag.OCTET_STRING, bytes.fromhex(name)),
+            Data(Tag.INT8, number),
+            Data(Tag.UINT16, 0),
         )
-        for class_id, name, number in COLUMN
-    ),
-)
+        for class_id, name, number in columns
+    )
+    return Data(Tag.ARRAY, tuple(Data(Tag.STRUCTURE, entry) for entry in entries))
+
+
+CAPTURED = captured((8, "0000010000ff", 2), (3, "0100010800ff", 2))
 WINDOW = Window(NOON - timedelta(hours=1), NOON, NOON, SHANGHAI)
 
 
@@ -139,6 +157,26 @@ def test_rows_before_the_first_time_are_left_out_and_counted() -> None:
     assert [one.at for one in found.rows] == [NOON - timedelta(minutes=30), NOON - timedelta(minutes=15)]
 
 
+def test_a_time_without_seconds_is_that_of_its_minute() -> None:
+    at = NOON - timedelta(minutes=30)
+    octets = stamp(at, SHANGHAI)
+    time = Data(Tag.OCTET_STRING, octets[:7] + b"\xff\xff" + octets[9:])
+    value = Data(Tag.UINT32, 7)
+
+    found = answers(WINDOW, CAPTURED, Data(Tag.ARRAY, (Data(Tag.STRUCTURE, (time, value)), row(None, value))))
+
+    assert [one.at for one in found.rows] == [at, at + timedelta(minutes=15)]
+
+
+def test_the_status_of_a_clock_is_not_its_time() -> None:
+    columns = captured((8, "0000010000ff", 4), (8, "0000010000ff", 2))
+    time = Data(Tag.OCTET_STRING, stamp(NOON, SHANGHAI))
+
+    found = answers(WINDOW, columns, Data(Tag.ARRAY, (Data(Tag.STRUCTURE, (Data(Tag.UINT8, 0), time)),)))
+
+    assert [one.at for one in found.rows] == [NOON]
+
+
 def numbered(*instants: datetime) -> Data:
     return Data(Tag.ARRAY, tuple(row(at, Data(Tag.UINT32, 7)) for at in instants))
 
@@ -160,6 +198,60 @@ def test_an_old_hour_is_looked_for_where_it_must_stand_and_behind_it_if_the_hist
     found = answers(window, CAPTURED, 12, Data(Tag.UINT32, 2000), numbered(*before), numbered(*wanted))
 
     assert [one.at for one in found.rows] == wanted[:5]
+
+
+def read_by_number(instants: list[datetime], window: Window) -> History:
+    """The history of a meter that knows numbers only and keeps rows of these instants, the first as number 1."""
+    sort_method = 2 if instants[0] > instants[-1] else 1
+    conversation = read_history(Reader(READING, 1000, cycle(range(16))), LOAD_PROFILE, window)
+    request = next(conversation)
+    described = CAPTURED, Data(Tag.UINT32, 900), Data(Tag.ENUM, sort_method)
+    try:
+        while True:
+            if request[1] == 3:
+                body = b"\x03" + b"".join(b"\0" + encode(one) for one in described)
+            elif request[11] == 7:
+                body = b"\0" + encode(Data(Tag.UINT32, len(instants)))
+            elif request[13] == 1:
+                body = bytes((1, 12))
+            else:
+                first, last = (int.from_bytes(request[at : at + 4], "big") for at in (17, 22))
+                body = b"\0" + encode(numbered(*instants[first - 1 : last]))
+            request = conversation.send(bytes((0xC4, 3 if request[1] == 3 else 1, request[2])) + body)
+    except StopIteration as end:
+        history: History = end.value
+        return history
+
+
+EARLIER = Window(NOON - timedelta(hours=20), NOON - timedelta(hours=18), NOON, SHANGHAI)
+WANTED = [EARLIER.first + timedelta(minutes=15 * n) for n in range(9)]
+QUARTERS = [NOON - timedelta(minutes=15 * n) for n in range(400, -1, -1)]
+
+
+def test_rows_beside_the_period_do_not_hide_those_before_them() -> None:
+    after_power_failures = [NOON - timedelta(minutes=15 * n + 7) for n in range(20)]
+
+    found = read_by_number(sorted(QUARTERS + after_power_failures), EARLIER)
+
+    assert [one.at for one in found.rows] == WANTED
+
+
+def test_a_meter_that_keeps_the_newest_first_is_asked_from_that_end() -> None:
+    found = read_by_number(QUARTERS[::-1], EARLIER)
+
+    assert [one.at for one in found.rows] == WANTED
+
+
+def test_without_times_the_rows_behind_the_newest_are_older() -> None:
+    rows = Data(Tag.ARRAY, tuple(row(at, Data(Tag.UINT32, n)) for n, at in enumerate((NOON, None, None))))
+
+    found = answers(WINDOW, CAPTURED, rows, sort_method=2)
+
+    assert [(one.at, one.cells[1]) for one in found.rows] == [
+        (NOON - timedelta(minutes=30), 2),
+        (NOON - timedelta(minutes=15), 1),
+        (NOON, 0),
+    ]
 
 
 @pytest.mark.parametrize(

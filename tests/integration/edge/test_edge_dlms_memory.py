@@ -33,6 +33,16 @@ class ByTimeOnly(Profile):
         return super()._selected(instants, selection)
 
 
+class NewestFirst(Profile):
+    """A profile that is sorted last in, first out."""
+
+    def get(self, attribute: int, at_ms: int, selection: tuple[int, Data] | None) -> Data:
+        return ("enum", 2) if attribute == 5 else super().get(attribute, at_ms, selection)
+
+    def _selected(self, instants: Sequence[int], selection: tuple[int, Data] | None) -> Sequence[int]:
+        return super()._selected(instants[::-1], selection)
+
+
 class Log:
     """A meter's log: the newest ``most`` of its entries."""
 
@@ -104,7 +114,7 @@ async def test_what_was_overwritten_unread_is_counted_and_a_log_that_was_cleared
     assert (events(after), after.missed) == ([OPENED], 0)
 
 
-@pytest.mark.parametrize("kind", [Profile, ByTimeOnly])
+@pytest.mark.parametrize("kind", [Profile, ByTimeOnly, NewestFirst])
 async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
     log = Log(100, (NOON_MS - HOUR_MS, 99), (NOON_MS + 2 * HOUR_MS, 44), kind=kind)
     async with connected(folder, meter=log.device()) as (driver, _):
@@ -121,8 +131,9 @@ async def test_a_meter_whose_clock_was_set_back_is_heard_below_its_own_mark(fold
     assert events(fourth) == [OPENED]
 
 
-async def test_a_long_log_is_read_in_pieces(folder: Path) -> None:  # noqa: F811
-    log = Log(100, *((NOON_MS - (50 - n) * HOUR_MS, 44 + n % 2) for n in range(40)))
+@pytest.mark.parametrize("kind", [Profile, NewestFirst])
+async def test_a_long_log_is_read_in_pieces(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
+    log = Log(100, *((NOON_MS - (50 - n) * HOUR_MS, 44 + n % 2) for n in range(40)), kind=kind)
     async with connected(folder, meter=log.device()) as (driver, _):
         answers = [await asked(driver, "")]
         while answers[-1].more:
@@ -132,6 +143,32 @@ async def test_a_long_log_is_read_in_pieces(folder: Path) -> None:  # noqa: F811
     assert [len(one.events) for one in answers] == [PIECE, PIECE, 40 - 2 * PIECE]
     assert end.events == ()
     assert LogMark.of(end.mark).entries == 40
+
+
+@pytest.mark.parametrize("kind", [Profile, NewestFirst])
+async def test_a_full_log_that_is_written_to_while_it_is_read_hides_no_entry(folder: Path, kind: type[Profile]) -> None:  # noqa: F811
+    log = Log(40, *((NOON_MS - (60 - n) * HOUR_MS, 44 + n % 2) for n in range(40)), kind=kind)
+    async with connected(folder, meter=log.device()) as (driver, _):
+        answers = [await asked(driver, "")]
+        log.entries.append((NOON_MS - 1000, 44))
+        while answers[-1].more:
+            answers.append(await asked(driver, answers[-1].mark))
+        end = await asked(driver, answers[-1].mark)
+
+    assert [at for one in answers for at, _ in one.events] == [at for at, _ in log.entries]
+    assert end.events == ()
+
+
+async def test_the_status_of_the_clock_is_no_event(folder: Path) -> None:  # noqa: F811
+    meter = device()
+    status = Column(8, logical_name("0-0:1.0.0"), 4, lambda _: ("unsigned", 1))
+    code = Column(1, logical_name("0-0:96.11.0"), 2, lambda _: ("unsigned", 44))
+    log = Profile(EVENT_LOG, MeterClock(SHANGHAI), [status, code], lambda _: [NOON_MS - 1000], 0)
+    meter.objects[7, EVENT_LOG] = log  # type: ignore[index]
+    async with connected(folder, meter=meter) as (driver, _):
+        found = await asked(driver, "")
+
+    assert events(found) == [OPENED]
 
 
 class SettableClock:

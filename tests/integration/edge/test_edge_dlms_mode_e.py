@@ -45,6 +45,24 @@ async def test_the_meter_is_read_at_the_speed_both_have_agreed_on(
     assert head.wrong_speed == 0
 
 
+async def test_a_meter_that_waits_for_a_sign_on_again_is_signed_on_to_again(tmp_path: Path) -> None:
+    async with serving({1: device()}, "hdlc") as server, optical_head(tmp_path / "head", server.port) as head:
+        driver = driver_at(tmp_path / "head")
+        assert await driver.connect() is None
+        first = await driver.read("m1", ENERGY)
+        await head.begin_anew()
+        silent = await driver.read("m1", ENERGY)
+        line_was_left = not driver.connected
+        again = await driver.connect() or await driver.read("m1", ENERGY)
+        driver.close()
+
+    assert isinstance(first, Reading)
+    assert isinstance(silent, ReadFailure)
+    assert silent.reason is Reason.SILENT
+    assert line_was_left
+    assert isinstance(again, Reading)
+
+
 async def test_a_head_with_no_meter_under_it_is_silent(tmp_path: Path) -> None:
     async with optical_head(tmp_path / "head", 1, b""):
         failure = await driver_at(tmp_path / "head").connect()

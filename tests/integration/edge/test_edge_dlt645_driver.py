@@ -191,6 +191,23 @@ async def test_a_freeze_that_moves_on_while_it_is_read_is_read_again():
     assert [row.values["active_energy_import"] for row in again.rows] == [11]
 
 
+@pytest.mark.parametrize("time", ["ffffffffff", "0000000000", "0000a10726"])
+async def test_a_freeze_without_a_time_does_not_hide_the_older_ones(time: str):
+    held = frozen(20, 19, 18, 17, 16)
+    held["05060003"] = bytes.fromhex(time)
+    driver = Dlt645Driver(AnswerLine(held), {"m": Dlt645Meter(address(1), profile())}, SystemClock())
+
+    found = [await driver.load_profile("m", midnight(first), midnight(20)) for first in (16, 18)]
+    exactly = await driver.load_profile("m", midnight(17), midnight(18))
+
+    assert all(isinstance(one, Intervals) for one in (*found, exactly))
+    assert [[row.measured_at for row in one.rows] for one in (*found, exactly) if isinstance(one, Intervals)] == [
+        [midnight(day) for day in (16, 17, 19, 20)],
+        [midnight(day) for day in (19, 20)],
+        [midnight(17)],
+    ]
+
+
 async def test_timed_freezes_tell_how_far_apart_they_stand():
     line = AnswerLine(
         {f"050000{n:02X}": bytes.fromhex(f"00{20 - 2 * n:02d}110726") for n in (1, 2, 3, 4)}
@@ -324,6 +341,26 @@ async def test_the_end_of_a_record_that_was_read_before_it_ended_is_told_when_it
 
     opened, closed = MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED
     assert told == [[opened], [], [closed], [], [opened], [closed, opened, closed]]
+
+
+async def test_a_meter_that_keeps_fewer_records_than_it_counts_tells_those_that_it_keeps():
+    held: dict[str, bytes | list[bytes]] = {"03300D00": bytes.fromhex("030000")}
+    for back, hour in ((1, "05"), (2, "04")):
+        times = "0000" + hour + "100726" + "0010" + hour + "100726"
+        held[f"03300D{back:02X}"] = bytes.fromhex(times) + bytes(48)
+    only = profile(events=("cover_openings",))
+    driver = Dlt645Driver(AnswerLine(held), {"m": Dlt645Meter(address(1), only)}, SystemClock())
+
+    first = await driver.new_events("m", "")
+    assert isinstance(first, NewEvents)
+    again = await driver.new_events("m", first.mark)
+    later = await driver.new_events("m", '{"cover_openings": 0}')
+
+    assert [one.event for one in first.events] == [MeterEvent.COVER_OPENED, MeterEvent.COVER_CLOSED] * 2
+    assert (first.missed, first.mark) == (0, '{"cover_openings":3}')
+    assert again == NewEvents((), first.mark)
+    assert isinstance(later, NewEvents)
+    assert (later.events, later.missed) == (first.events, 1)
 
 
 @pytest.mark.parametrize("octets", [b"\xff\xff\xff", b"\x00\x0a\x00", b"", b"\x01\x00"])

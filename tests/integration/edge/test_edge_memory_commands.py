@@ -16,9 +16,10 @@ from edge_agent.desk import ask_at, door_beside
 from edge_agent.questions import question_of
 from metering.control import ReadCommand
 from metering.errors import DecodeError
-from simulators.dlms.objects import MeterClock
+from simulators.dlms.meter import LOAD_PROFILE
+from simulators.dlms.objects import Column, MeterClock, Profile, Register
 from simulators.dlms_meter import DlmsServer
-from tests.support.dlms_park import NOON_MS, READER, SHANGHAI, device, import_wh, serving
+from tests.support.dlms_park import DAY_MS, NOON_MS, READER, SHANGHAI, device, import_wh, serving
 from tests.support.upkeep_park import clock_at, gateway_file, good_rows, running
 from tests.support.waiting import until
 
@@ -67,6 +68,24 @@ async def test_a_part_of_a_history_is_shown_to_people_and_to_machines(tmp_path: 
     assert first["values"]["active_energy_import"] == {"value": import_wh(round(at_ms)) / 1000, "unit": "kWh"}
     assert "m1: 25 rows, one every 15 min" in shown
     assert "2026-03-02 06:00" in shown
+
+
+async def test_hours_of_minutes_and_many_columns_come_whole_from_the_agent(tmp_path: Path) -> None:
+    meter = device()
+    columns = [Column(3, one.name, 2, one.value) for one in meter.objects.values() if isinstance(one, Register)]
+    minutes = range(NOON_MS - DAY_MS, NOON_MS, 60_000)
+    kept = Profile(LOAD_PROFILE, MeterClock(SHANGHAI), columns, lambda _: minutes, 60)
+    meter.objects[7, LOAD_PROFILE] = kept  # type: ignore[index]
+    async with serving({1: meter}) as server:
+        file = written(tmp_path, server)
+        async with running(file, clock_at(NOON_MS, 60)):
+            await until(lambda: door_beside(tmp_path / "spool.db").exists(), "the desk is open")
+            status, out, _ = await edge("load-profile", "m1", "-c", str(file), *SPAN, "--json")
+
+    rows = json.loads(out)["rows"]
+    assert status == 0
+    assert len(rows) == 360
+    assert len(rows[0]["values"]) > 10
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,12 @@ def test_a_meter_that_promises_lists_but_takes_none_is_read_one_by_one_from_then
     assert session.heard_requests - before == 1 + 2 + 2
 
 
+def test_a_meter_that_refuses_a_list_as_if_it_were_one_attribute_is_read_one_by_one() -> None:
+    refused = "c401c001fa"
+
+    assert said(scripted().get_all([IMPORT, EXPORT]), refused, "c401c10006000003e7", "c401c20104") == [999, Denied(4)]
+
+
 def test_lists_are_cut_to_what_the_meter_takes() -> None:
     association, session = secured(device(largest_pdu=128))
     reader = reader_of(association)

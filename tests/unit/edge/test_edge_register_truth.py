@@ -123,6 +123,23 @@ def test_a_clock_set_back_raises_no_doubt():
     assert truth.judge("m", NOW - 3_600_000, {"active_energy_import": 14.0}) == FINE
 
 
+def test_readings_that_come_after_later_ones_are_as_good_as_those():
+    truth = RegisterTruth()
+    came = [0, 1, 5, 2, 3, 4, 6, 7]  # a meter pushes the newest first, and then what it could not push before
+
+    found = [truth.judge("m", NOW + n * 15 * MINUTE, {"active_energy_import": 100 + 1.5 * n}) for n in came]
+
+    assert found == [FINE] * len(came)
+    assert truth.notes == ()
+
+
+def test_a_register_that_fell_further_than_it_can_count_is_doubted_though_the_clock_was_set_back():
+    truth = RegisterTruth()
+    truth.judge("m", NOW, {"active_energy_import": 5000.0})
+
+    assert truth.judge("m", NOW - MINUTE, {"active_energy_import": 3.0}) == FELL
+
+
 honest = st.lists(st.floats(0, 2), min_size=4, max_size=30)
 garbage = st.one_of(st.just(0.0), st.floats(0, 90), st.floats(400, 1e9))
 
