@@ -142,8 +142,8 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 
 
 @asynccontextmanager
-async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
-    name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
+async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True, period_ms: int = 60_000):
+    name = RoundName("g", "main", period_ms, ("active_energy_import", "active_power"))
     counters = Counters()
     filing = Filing(spool, clock, counters, lambda: None)
     upkeep = Upkeep(UpkeepSettings(), "g", {}, filing, clock, counters)
@@ -195,6 +195,41 @@ async def test_stopping_spools_the_rows_that_are_there(endpoint: ModbusScript, s
         await until(lambda: len(endpoint.asked) >= 2)
 
     assert rounds(spool)[0].meters == ("m1",)
+
+
+class SetClock(SystemClock):
+    """The system's clock, set ahead or back by somebody."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+@pytest.mark.parametrize("ahead_ms", [-3_600_000, 7 * 86_400_000])
+async def test_a_clock_that_is_set_is_followed_at_once(endpoint: ModbusScript, spool: Spool, ahead_ms: int):
+    endpoint.units = {1: counting}
+    clock = SetClock()
+    async with running(bus_at(endpoint.port, 1, clock)) as bus, polling(bus, ["m1"], spool, clock, period_ms=200):
+        await until(lambda: len(rounds(spool)) >= 2)
+        clock.ahead_ms = ahead_ms
+        before = len(rounds(spool))
+        await until(lambda: len(rounds(spool)) >= before + 3)
+        first, *_, newest = rounds(spool)
+
+    assert abs(newest.scheduled_at - first.scheduled_at - ahead_ms) < 60_000
+
+
+async def test_a_sleeper_wakes_when_the_clock_is_set_back():
+    clock = SetClock()
+    wakes_at = clock.now_ms() + 100
+    sleeper = asyncio.create_task(clock.sleep_until(wakes_at))
+    await asyncio.sleep(0)
+    clock.ahead_ms = -86_400_000
+    async with asyncio.timeout(10):
+        await sleeper
+
+    assert clock.now_ms() < wakes_at
 
 
 async def test_ticks_nobody_was_there_for_are_counted_not_made_up_for(endpoint: ModbusScript, spool: Spool):
