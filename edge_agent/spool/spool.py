@@ -112,10 +112,19 @@ class Spool:
         with self._lock:
             return self._healing(lambda: dict(self._db.execute("SELECT name, value FROM mark")))
 
-    def acknowledge(self, seq: int) -> None:
-        """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds."""
+    def acknowledge(self, seq: int, epoch: int | None = None) -> None:
+        """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds.
+
+        Args:
+            seq: a number of ours.
+            epoch: the epoch it is of; the one of now if left out. Another one says nothing about what is held.
+        """
         with self._lock:
-            if seq > self._healing(self._last_seq):
+            meant = self.epoch if epoch is None else epoch
+            last = self._healing(self._last_seq)  # which may begin a new epoch
+            if meant != self.epoch:
+                return
+            if seq > last:
                 log.error("spool_lost_its_end", acknowledged=seq, epoch=f"{self.epoch:016x}")
                 self._healing(self._new_epoch)
             else:

@@ -216,6 +216,29 @@ def test_what_was_given_up_is_not_forgotten_with_a_rotten_file(tmp_path: Path):
     assert NOW < told.since <= told.until <= NOW + given_up
 
 
+def test_an_acknowledgement_says_nothing_about_a_file_that_takes_the_place_of_its_own(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    spool = Spool(path, "g", 64 << 20, 0)
+    for i in range(100):
+        spool.append(a_round(i), NOW)
+    numbers = spool._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone()[0]
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spool._db.execute("PRAGMA cache_size=1")
+    epoch = spool.epoch
+    with path.open("r+b") as file:
+        file.seek((numbers - 1) * PAGE_BYTES)
+        file.write(b"\xa5" * PAGE_BYTES)
+
+    spool.acknowledge(42, epoch)  # finds the rot
+    found = spool.epoch, spool.acknowledged
+    spool.acknowledge(43, epoch)  # was under way meanwhile
+
+    assert found[0] != epoch
+    assert (found[1], spool.acknowledged) == (0, 0)
+    assert len(contents(spool)) == 101
+    spool.close()
+
+
 def test_only_some_rotten_files_are_kept(tmp_path: Path):
     path = tmp_path / "spool.db"
     for _ in range(5):
