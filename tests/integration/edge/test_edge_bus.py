@@ -129,6 +129,22 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
     assert endpoint.asked == []
 
 
+async def test_what_is_over_is_told_on_a_line_that_never_has_time_for_it(endpoint: ModbusScript):
+    endpoint.units = {1: counting, 2: counting}
+    clock, rows = SystemClock(), list[Row]()
+    async with running(bus_at(endpoint.port, 2)) as bus:
+
+        def again(_: Row | None = None) -> None:
+            bus.submit(Errand("m1", POWER, clock.now_ms() + 5000, again))
+
+        again()
+        again()
+        bus.submit(Errand("m2", POWER, clock.now_ms() + 50, rows.append, priority=2))
+        await until(lambda: rows)
+
+    assert [(row.meter, row.quality) for row in rows] == [("m2", Quality.OVERRUN)]
+
+
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
     endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
