@@ -116,6 +116,8 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
     say = words(lang)
     settings = loaded.value
     shelf = ProfileShelf(folder / settings.profiles if settings.profiles else None, lang)
+    if settings.profiles and not (folder / settings.profiles).is_dir():  # the shipped maps would be read in their place
+        yield loaded.problem(("profiles",), say["no such folder"].format(settings.profiles))
     yield from _broker(loaded, say)
     for key, ids in (
         ("buses", [bus.id for bus in settings.buses]),
