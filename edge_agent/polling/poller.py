@@ -73,13 +73,12 @@ class Poller:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until ``stop``; the round under way is spooled before this returns."""
-        await self._until_the_clock_is_set(stop)
         last: Tick | None = None
-        tick = self._schedule.next(self._clock.now_ms())
+        tick = await self._next(None, stop)
         async with asyncio.TaskGroup() as late:
             while not await self._reached(tick.starts_at, stop):
-                if (now := self._clock.now_ms()) < tick.starts_at:  # set back: nobody waits for the old time
-                    tick = self._schedule.next(now, last)
+                if self._clock.now_ms() < tick.starts_at:  # set back: nobody waits for the old time
+                    tick = await self._next(last, stop)
                     continue
                 self._counters.ticks_skipped += tick.skipped
                 gathering, done = self._send_out(tick)
@@ -87,7 +86,11 @@ class Poller:
                 await self._keep(gathering)
                 if not gathering.complete and not stop.is_set():
                     late.create_task(self._late_rows(gathering, done, stop))
-                last, tick = tick, self._schedule.next(self._clock.now_ms(), tick)
+                last, tick = tick, await self._next(tick, stop)
+
+    async def _next(self, last: Tick | None, stop: asyncio.Event) -> Tick:
+        await self._until_the_clock_is_set(stop)
+        return self._schedule.next(self._clock.now_ms(), last)
 
     def _send_out(self, tick: Tick) -> tuple[Gathering, asyncio.Event]:
         gathering = Gathering(self._name, tick, self._meters)

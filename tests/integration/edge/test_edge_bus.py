@@ -33,6 +33,7 @@ from metering.message import Envelope
 from metering.round import FAILED, Quality, Round, unpack
 
 POWER = frozenset({"active_power"})
+NOON_OF_2020_MS = 1_577_880_000_000
 WANTED = frozenset({"active_power", "active_energy_import"})
 
 
@@ -234,6 +235,20 @@ async def test_a_clock_that_is_set_is_followed_at_once(endpoint: ModbusScript, s
         first, *_, newest = rounds(spool)
 
     assert abs(newest.scheduled_at - first.scheduled_at - ahead_ms) < 60_000
+
+
+async def test_nothing_is_read_while_the_clock_has_lost_the_time(endpoint: ModbusScript, spool: Spool):
+    endpoint.units = {1: counting}
+    clock = SetClock()
+    async with running(bus_at(endpoint.port, 1, clock)) as bus, polling(bus, ["m1"], spool, clock, period_ms=200):
+        await until(lambda: len(rounds(spool)) >= 2)
+        clock.ahead_ms = -SystemClock().now_ms()
+        await asyncio.sleep(1)
+        clock.ahead_ms, before = 0, len(rounds(spool))
+        await until(lambda: len(rounds(spool)) >= before + 3)
+        found = rounds(spool)
+
+    assert all(one.scheduled_at > NOON_OF_2020_MS for one in found)
 
 
 async def test_a_sleeper_wakes_when_the_clock_is_set_back():
