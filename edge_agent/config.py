@@ -53,6 +53,7 @@ from metering.settings import Identifier, Settings
 
 _PORTS: Final = (ModbusRtuSettings, DlmsHdlcSettings, Dlt645SerialSettings)
 _SECRETS: Final = ("encryption_key_file", "authentication_key_file", "password_file")
+_TLS_FILES: Final = ("ca_file", "certificate_file", "key_file")
 _FOR_EXAMPLE: Final = {
     "unit": "unit: 1",
     "dlms": "dlms: {client: …, security: …}",
@@ -97,9 +98,10 @@ def load(path: Path, lang: Language = "en") -> GatewaySettings:
 
 
 def _bus_from(bus: BusSettings, folder: Path) -> BusSettings:
-    if not isinstance(bus, DlmsBusSettings | DlmsPushSettings):
-        return bus
-    return bus.model_copy(update={"counters": folder / bus.counters})
+    if isinstance(bus, DlmsBusSettings | DlmsPushSettings):
+        return bus.model_copy(update={"counters": folder / bus.counters})
+    named = {key: getattr(bus, key, None) for key in _TLS_FILES}
+    return bus.model_copy(update={key: folder / file for key, file in named.items() if file is not None})
 
 
 def _meter_from(meter: MeterSettings, folder: Path) -> MeterSettings:
@@ -114,6 +116,8 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
     say = words(lang)
     settings = loaded.value
     shelf = ProfileShelf(folder / settings.profiles if settings.profiles else None, lang)
+    if settings.profiles and not (folder / settings.profiles).is_dir():  # the shipped maps would be read in their place
+        yield loaded.problem(("profiles",), say["no such folder"].format(settings.profiles))
     yield from _broker(loaded, say)
     for key, ids in (
         ("buses", [bus.id for bus in settings.buses]),
@@ -123,7 +127,7 @@ def _mistakes(loaded: Loaded[GatewaySettings], folder: Path, lang: Language) -> 
         if not ids and loaded.whole(key):  # min_length of a tuple would also complain when its only entry is wrong
             yield loaded.problem((key,), say["none"])
         yield from (loaded.problem((key, i, "id"), say["id twice"].format(name)) for i, name in _repeated(ids))
-    yield from _buses(loaded, say)
+    yield from _buses(loaded, folder, say)
     yield from _meters(loaded, shelf, say)
     yield from _addresses(loaded, folder, say)
     yield from _groups(loaded, shelf, say)
@@ -134,13 +138,13 @@ def _broker(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
     mqtt = loaded.value.mqtt
     if mqtt.unprotected and loaded.whole("mqtt"):
         yield loaded.problem(("mqtt", "host"), say["unprotected"].format(mqtt.host))
-    for key in ("ca_file", "certificate_file", "key_file", "password_file"):
+    for key in (*_TLS_FILES, "password_file"):
         file = getattr(mqtt, key)
         if file is not None and not file.is_file():
             yield loaded.problem(("mqtt", key), say["no such file"].format(file))
 
 
-def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
+def _buses(loaded: Loaded[GatewaySettings], folder: Path, say: Words) -> Iterator[Problem]:
     buses = loaded.value.buses
     places = [str(bus.device.resolve()) if isinstance(bus, _PORTS) else f"{bus.host}:{bus.port}" for bus in buses]
     for i, place in _repeated(places):
@@ -148,9 +152,9 @@ def _buses(loaded: Loaded[GatewaySettings], say: Words) -> Iterator[Problem]:
         key = "device" if isinstance(buses[i], _PORTS) else key
         yield loaded.problem(("buses", i, key), say["endpoint twice"].format(place))
     for i, bus in enumerate(buses):
-        for key in ("ca_file", "certificate_file", "key_file"):
+        for key in _TLS_FILES:
             file = getattr(bus, key, None)
-            if file is not None and not file.is_file():
+            if file is not None and not (folder / file).is_file():
                 yield loaded.problem(("buses", i, key), say["no such file"].format(file))
         speed = getattr(bus, "baudrate", None)
         if (meant := _near_miss(speed)) is not None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 
 
 def notify(state: str) -> None:
-    """Send one line to the socket systemd gave us, if it did."""
+    """Send one line to the socket systemd gave us, if it did.
+
+    While systemd itself starts anew nobody hears it, and nothing waits: the next beat will do.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as channel:
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(state.encode())
 

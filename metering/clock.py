@@ -28,7 +28,7 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, at_ms: int) -> None:
-        """Return when ``now_ms() >= at_ms``."""
+        """Return when ``now_ms() >= at_ms``, or sooner if the clock is set back meanwhile: look at it again."""
         ...
 
 
@@ -40,9 +40,13 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     async def sleep_until(self, at_ms: int) -> None:
-        """Sleep in short naps, so that a stepped clock is noticed."""
-        while (left_s := (at_ms - self.now_ms()) / 1000) > 0:
+        """Sleep in short naps, so that a stepped clock is noticed; return at once if it was set back."""
+        left_s = (at_ms - self.now_ms()) / 1000
+        while left_s > 0:
             await asyncio.sleep(min(left_s, _NAP_S))
+            before_s, left_s = left_s, (at_ms - self.now_ms()) / 1000
+            if left_s > before_s:
+                return
 
 
 @dataclass(frozen=True, slots=True)

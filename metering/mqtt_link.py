@@ -106,7 +106,7 @@ class MqttLink:
         except MqttConnectError as error:
             code = error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
             raise (AccessRefused if code in _NOT_WELCOME else LinkLost)(str(error)) from error
-        except (aiomqtt.MqttError, OSError) as error:
+        except (aiomqtt.MqttError, OSError, UnicodeError) as error:  # the last of a host that can be no name: 10.0..5
             raise LinkLost(str(error)) from error
 
     def _client(self) -> aiomqtt.Client:

@@ -6,6 +6,8 @@ only after it has passed the same check as ``wattline-edge check``.
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import socket
 import tempfile
@@ -66,6 +68,9 @@ def init(
     if out.exists() and not force:
         complain(say["init exists"].format(out))
         raise typer.Exit(WRONG_CONFIG)
+    if (obstacle := _obstacle(out)) is not None:  # told before anything is asked or looked for
+        complain(say["init cannot"].format(out, os.strerror(obstacle)))
+        raise typer.Exit(WRONG_CONFIG)
     ask = _Questions(say, yes)
     try:
         line = ask.text("init line", bus, _first_port(), "--bus")
@@ -97,6 +102,15 @@ def init(
     for file in _secrets_missing(draft, out.parent):
         typer.echo(say["init secret"].format(file, file.parent, file))
     typer.echo(say["init next"].format(out))
+
+
+def _obstacle(out: Path) -> int | None:
+    """Why no file can be put there, as an error number of the system."""
+    if out.is_dir():
+        return errno.EISDIR
+    if not out.parent.is_dir():
+        return errno.ENOENT
+    return None if os.access(out.parent, os.W_OK) else errno.EACCES
 
 
 def _leave_to_the_agent(line: str, bus: BusSettings, out: Path, say: Words) -> None:

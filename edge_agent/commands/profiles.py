@@ -18,7 +18,10 @@ from metering.quantity import QUANTITIES
 
 def profiles(
     name: Annotated[str | None, typer.Argument(help="show this one with its registers")] = None,
-    own: Annotated[Path | None, typer.Option("--own", help="folder with register maps of your own")] = None,
+    own: Annotated[
+        Path | None,
+        typer.Option("--own", exists=True, file_okay=False, help="folder with register maps of your own"),
+    ] = None,
     json_wanted: Json = False,
     lang: Lang = None,
 ) -> None:

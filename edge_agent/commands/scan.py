@@ -57,7 +57,10 @@ def scan(
     meter: Annotated[
         str | None, typer.Option("--meter", help="a DLMS meter of gateway.yaml: list its objects with values")
     ] = None,
-    own: Annotated[Path | None, typer.Option("--profiles", help="folder with register maps of your own")] = None,
+    own: Annotated[
+        Path | None,
+        typer.Option("--profiles", exists=True, file_okay=False, help="folder with register maps of your own"),
+    ] = None,
     config_file: Annotated[
         Path, typer.Option("--config", "-c", help="gateway.yaml of the agent here")
     ] = DEFAULT_CONFIG,

@@ -70,6 +70,7 @@ class Agenda:
         self._inquiries: list[Inquiry] = []
         self._chores: list[Chore] = []
         self._serial = count()
+        self._first_end = 0  # ms since 1970 UTC: no errand ends before, of those that are there
 
     def __len__(self) -> int:
         return len(self._heap) + len(self._inquiries) + len(self._chores)
@@ -91,7 +92,18 @@ class Agenda:
         elif isinstance(item, Chore):
             self._chores.append(item)
         else:
+            self._first_end = min(self._first_end, item.ends_at) if self._heap else item.ends_at
             heapq.heappush(self._heap, (item.suspect, item.priority, item.ends_at, next(self._serial), item))
+
+    def overdue(self, now_ms: int) -> list[Errand]:
+        """Take off the errands whose time is over: on a line without a pause the last ones' turn may never come."""
+        if not self._heap or now_ms < self._first_end:
+            return []
+        over = [entry[-1] for entry in sorted(self._heap) if entry[-1].ends_at <= now_ms]
+        self._heap = [entry for entry in self._heap if entry[-1].ends_at > now_ms]
+        heapq.heapify(self._heap)
+        self._first_end = min((entry[-1].ends_at for entry in self._heap), default=0)
+        return over
 
     def take(self) -> Errand | Inquiry | Chore:
         """Take off what is to be done next.

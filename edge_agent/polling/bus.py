@@ -105,6 +105,10 @@ class Bus:
                 await self._line_open(self._clock.now_ms())
             while True:
                 await self._something_to_do()
+                for errand in self._agenda.overdue(self._clock.now_ms()):
+                    await self._do(errand)
+                if not self._agenda:
+                    continue
                 item = self._agenda.take()
                 if isinstance(item, Errand):
                     await self._do(item)

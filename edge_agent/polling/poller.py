@@ -73,17 +73,24 @@ class Poller:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until ``stop``; the round under way is spooled before this returns."""
-        await self._until_the_clock_is_set(stop)
-        tick = self._schedule.next(self._clock.now_ms())
+        last: Tick | None = None
+        tick = await self._next(None, stop)
         async with asyncio.TaskGroup() as late:
             while not await self._reached(tick.starts_at, stop):
+                if self._clock.now_ms() < tick.starts_at:  # set back: nobody waits for the old time
+                    tick = await self._next(last, stop)
+                    continue
                 self._counters.ticks_skipped += tick.skipped
                 gathering, done = self._send_out(tick)
                 await self._reached(tick.closes_at, stop, done)
                 await self._keep(gathering)
                 if not gathering.complete and not stop.is_set():
                     late.create_task(self._late_rows(gathering, done, stop))
-                tick = self._schedule.next(self._clock.now_ms(), tick)
+                last, tick = tick, await self._next(tick, stop)
+
+    async def _next(self, last: Tick | None, stop: asyncio.Event) -> Tick:
+        await self._until_the_clock_is_set(stop)
+        return self._schedule.next(self._clock.now_ms(), last)
 
     def _send_out(self, tick: Tick) -> tuple[Gathering, asyncio.Event]:
         gathering = Gathering(self._name, tick, self._meters)
@@ -136,12 +143,14 @@ class Poller:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _reached(self, at_ms: int, stop: asyncio.Event, done: asyncio.Event | None = None) -> bool:
-        """Wait for an instant, or for ``done``; ``True`` if ``stop`` came."""
+        """Wait for an instant, for ``done``, or until the clock is set back; ``True`` if ``stop`` came."""
         waits = [asyncio.ensure_future(self._clock.sleep_until(at_ms)), asyncio.ensure_future(stop.wait())]
         if done is not None:
             waits.append(asyncio.ensure_future(done.wait()))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            # Nothing is further away than that, whatever the clock was set to before the waits began.
+            longest_s = 2 * self._name.period_ms / 1000
+            await asyncio.wait(waits, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

@@ -158,7 +158,7 @@ class Publisher:
 
     async def _on_ack(self, ack: Ack) -> None:
         if self.outbox.on_ack(ack, time.monotonic()):
-            await asyncio.to_thread(self._spool.acknowledge, ack.seq)
+            await asyncio.to_thread(self._spool.acknowledge, ack.seq, self.outbox.epoch)
 
     async def _send(self, connection: MqttConnection) -> None:
         while True:

@@ -24,15 +24,16 @@ _NEXT: Final = "SELECT seq, rows, polled_at, gap, crc32, body FROM item WHERE se
 class Salvaged:
     """One round that had not been acknowledged."""
 
+    seq: int  # in the damaged file
     rows: int
     polled_at: int
     body: bytes
 
 
-def salvage(path: Path) -> Iterator[Salvaged]:
-    """The sound rounds of a damaged file that nobody has acknowledged, oldest first."""
+def salvage(path: Path, after: int = 0) -> Iterator[Salvaged]:
+    """The sound rounds of a damaged file behind a number that nobody has acknowledged, oldest first."""
     with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(path, isolation_level=None)) as db:
-        after, misses = _acknowledged(db), 0
+        after, misses = max(after, _acknowledged(db)), 0
         while misses < _GIVE_UP_AFTER:
             try:
                 found = db.execute(_NEXT, (after,)).fetchone()
@@ -44,7 +45,7 @@ def salvage(path: Path) -> Iterator[Salvaged]:
             after, rows, polled_at, gap, crc, body = found
             misses = 0
             if not gap and isinstance(body, bytes) and crc32(body) == crc:
-                yield Salvaged(rows, polled_at, body)
+                yield Salvaged(after, rows, polled_at, body)
 
 
 def salvage_marks(path: Path) -> dict[str, str]:

@@ -7,7 +7,8 @@ Invariants
 3. The file has a hard cap of pages, and the WAL is written back every 64 pages: a full spool can always
    give something up. (With a large WAL, DELETE fails on a full disk too.)
 4. An item whose bytes have changed is not sent: a gap "corrupt" takes its place. A file SQLite cannot read is
-   set aside as ``*.corrupt-<n>``; a new one with a new epoch begins with a gap and with what could be saved.
+   set aside as ``*.corrupt-<n>``; a new one with a new epoch begins with a gap and with what could be saved. What is
+   cut off while it saves goes on with that at the next start.
 5. An epoch and a number name one content for ever. If the collector knows a number that we have not given
    out yet, the disk has lost our last commits: a new epoch is begun before any number is used twice.
 
@@ -29,6 +30,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeVar
@@ -48,6 +50,8 @@ from metering.round import Round
 _SPARE_PAGES: Final = 8  # inner pages of the tree, meta, and what a gap needs
 _EVICT_BATCH: Final = 4
 _TRIM_EVERY: Final = 16  # rounds between two looks at what may be trimmed
+_SAVED_AT_ONCE: Final = 64  # rounds of a damaged file
+_SAVING: Final = "saving"  # file and number up to which it is saved, while that is not done
 _SET_ASIDE: Final = 3  # corrupt files kept for a look; the oldest makes room
 _NO_MARKS: Final[Mapping[str, str]] = MappingProxyType({})
 _BAD_FILE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -108,10 +112,19 @@ class Spool:
         with self._lock:
             return self._healing(lambda: dict(self._db.execute("SELECT name, value FROM mark")))
 
-    def acknowledge(self, seq: int) -> None:
-        """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds."""
+    def acknowledge(self, seq: int, epoch: int | None = None) -> None:
+        """Follow the collector: it has everything up to ``seq``. A lower number than before rewinds.
+
+        Args:
+            seq: a number of ours.
+            epoch: the epoch it is of; the one of now if left out. Another one says nothing about what is held.
+        """
         with self._lock:
-            if seq > self._healing(self._last_seq):
+            meant = self.epoch if epoch is None else epoch
+            last = self._healing(self._last_seq)  # which may begin a new epoch
+            if meant != self.epoch:
+                return
+            if seq > last:
                 log.error("spool_lost_its_end", acknowledged=seq, epoch=f"{self.epoch:016x}")
                 self._healing(self._new_epoch)
             else:
@@ -162,12 +175,18 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return self._open_once()
+            db = self._open_once()
         except sqlite3.OperationalError as error:
             raise NoSpool(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
             log.error("spool_unreadable", path=str(self.path), why=str(error))
-        return self._begin_anew()
+            return self._begin_anew()
+        try:
+            self._save_the_rest(db)
+        except sqlite3.Error as error:
+            db.close()
+            raise NoSpool(f"{self.path}: {error}") from error
+        return db
 
     def _open_once(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -199,28 +218,59 @@ class Spool:
 
         What can still be read of the old file follows the gap under new numbers.
         """
-        aside = self._set_aside()
         try:
+            aside = self._set_aside()
             self._db = db = self._open_once()
-            tables.put_gap(db, self._gateway, Held(1, 1, 0, gap=True), CORRUPT, 0)
-            saved = 0
-            db.execute("BEGIN IMMEDIATE")
-            for item in salvage(aside):
-                self._make_room(tables.pages_of(item.body), item.polled_at)
-                tables.insert(db, item.rows, item.body, item.polled_at)
-                saved += 1
-            tables.write_marks(db, salvage_marks(aside))
-            if (pending := salvage_loss(aside)) is not None:
-                self._loss = replace(pending, last=1).joined(self._loss)
-            self._remember()
-            db.execute("COMMIT")
-        except sqlite3.Error as error:
+            self._begin_saving(db, aside)
+        except (sqlite3.Error, OSError) as error:
             raise NoSpool(f"{self.path}: {error}") from error
-        log.error("spool_set_aside", file=str(aside), rounds_saved=saved)
+        self._save(db, aside, 0)
         return db
 
+    def _save_the_rest(self, db: sqlite3.Connection) -> None:
+        """Go on where somebody was cut off who had set a damaged file aside."""
+        self._db = db
+        there = self._set_aside_before()
+        name, _, after = tables.read_meta(db, _SAVING).rpartition(" ")
+        unfinished = [one for one in there if one.name == name]
+        if unfinished:
+            self._save(db, unfinished[0], int(after) if after.isdigit() else 0)
+        elif there and next_seq_of(db) == 1:
+            self._begin_saving(db, there[-1])
+            self._save(db, there[-1], 0)
+
+    def _begin_saving(self, db: sqlite3.Connection, aside: Path) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        tables.put_gap(db, self._gateway, Held(1, 1, 0, gap=True), CORRUPT, 0)
+        tables.write_marks(db, salvage_marks(aside))
+        if (pending := salvage_loss(aside)) is not None:
+            self._loss = replace(pending, last=1).joined(self._loss)
+        self._remember()
+        tables.write_meta(db, {_SAVING: f"{aside.name} 0"})
+        db.execute("COMMIT")
+
+    def _save(self, db: sqlite3.Connection, aside: Path, after: int) -> None:
+        """Take over what can be read of the damaged file; the rest at the next start if the disk does not take it."""
+        saved = 0
+        items = salvage(aside, after)
+        try:
+            while piece := list(islice(items, _SAVED_AT_ONCE)):
+                db.execute("BEGIN IMMEDIATE")
+                for item in piece:
+                    self._make_room(tables.pages_of(item.body), item.polled_at)
+                    tables.insert(db, item.rows, item.body, item.polled_at)
+                self._remember()
+                tables.write_meta(db, {_SAVING: f"{aside.name} {piece[-1].seq}"})
+                db.execute("COMMIT")
+                saved += len(piece)
+            tables.write_meta(db, {_SAVING: ""})
+        except sqlite3.Error as error:
+            self._roll_back()
+            log.error("spool_not_all_saved", file=str(aside), why=str(error))
+        log.error("spool_set_aside", file=str(aside), rounds_saved=saved)
+
     def _set_aside(self) -> Path:
-        there = _numbered(self.path.parent.glob(f"{self.path.name}.corrupt-*"))
+        there = self._set_aside_before()
         for old in there[: -_SET_ASIDE + 1] if len(there) >= _SET_ASIDE else []:
             old.unlink()
             Path(f"{old}-wal").unlink(missing_ok=True)
@@ -232,6 +282,11 @@ class Spool:
             Path(f"{self.path}-wal").rename(f"{aside}-wal")
         Path(f"{self.path}-shm").unlink(missing_ok=True)
         return aside
+
+    def _set_aside_before(self) -> list[Path]:
+        """Damaged files that are still there, by their number."""
+        files = [one for one in self.path.parent.glob(f"{self.path.name}.corrupt-*") if one.suffix[9:].isdigit()]
+        return sorted(files, key=lambda file: int(file.suffix[9:]))
 
     def _healing(self, action: Callable[[], Result]) -> Result:
         """Do it; if the file turns out to be damaged, begin a new one and do it there."""
@@ -343,8 +398,3 @@ class Spool:
         loss = "" if self._loss is None else str(self._loss)
         known = {"acknowledged": str(self._acknowledged), "evicted_rows": str(self._evicted_rows), "loss": loss}
         tables.write_meta(self._db, known)
-
-
-def _numbered(files: Iterable[Path]) -> list[Path]:
-    """Files set aside earlier, by their number."""
-    return sorted((file for file in files if file.suffix[9:].isdigit()), key=lambda file: int(file.suffix[9:]))

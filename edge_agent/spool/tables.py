@@ -44,6 +44,12 @@ def write_meta(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     )
 
 
+def read_meta(db: sqlite3.Connection, key: str) -> str:
+    """What the spool remembers about itself under one key; empty if nothing."""
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return str(found[0]) if found else ""
+
+
 def write_marks(db: sqlite3.Connection, marks: Mapping[str, str]) -> None:
     """What whoever fills the spool remembers, by name."""
     db.executemany(

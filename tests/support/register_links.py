@@ -25,6 +25,7 @@ class Line:
 
     pace: Pace = NETWORK
     connected: bool = True
+    silent: bool = False
     asked: list[tuple[int, Span]] = field(default_factory=list)
     refused: list[tuple[int, Span]] = field(default_factory=list)
 
@@ -38,6 +39,8 @@ class Line:
     async def read(self, unit: int, function: int, block: Span) -> list[int] | ReadFailure:
         del unit
         self.asked.append((function, block))
+        if self.silent:
+            return ReadFailure(Reason.SILENT, "")
         answer = self.answer(function, block)
         if isinstance(answer, int):
             self.refused.append((function, block))

@@ -1,8 +1,8 @@
 """Reads the meters of one Modbus bus by their profiles: plan, ask block by block, decode.
 
 A block the meter refuses costs the quantities it does not have, not the others, and only until the driver has learned
-which they are (``refusals``). A SunSpec meter is asked once where its registers stand. Silence ends the read; what was
-heard before it is kept.
+which they are (``refusals``). A SunSpec meter is asked where its registers stand, and again after a read that gave
+nothing. Silence ends the read; what was heard before it is kept.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ class ModbusDriver:
             inquiry.refused(failure.code)
         if failure is not None:
             if not inquiry.answers:
-                if failure.reason is Reason.EXCEPTION:
-                    self._found.pop(meter, None)  # another meter may stand there now
+                self._found.pop(meter, None)  # another meter may stand there when it answers again
                 return failure
             self._refusals.setdefault(meter, Refusals(self._clock.now_ms()))
         if meter in self._refusals:

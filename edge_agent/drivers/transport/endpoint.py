@@ -93,6 +93,8 @@ async def _opened(host: str, port: int, timeout_s: float, context: ssl.SSLContex
             _, stream = await loop.create_connection(lambda: Stream(why), host, port, ssl=context)
     except OSError as error:
         return _why_not(error, host, port, tls=context is not None)
+    except ValueError:  # it can be no name: 10.0..5
+        return ReadFailure(Reason.UNKNOWN_HOST, host)
     return stream
 
 

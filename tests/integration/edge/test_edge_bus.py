@@ -33,6 +33,7 @@ from metering.message import Envelope
 from metering.round import FAILED, Quality, Round, unpack
 
 POWER = frozenset({"active_power"})
+NOON_OF_2020_MS = 1_577_880_000_000
 WANTED = frozenset({"active_power", "active_energy_import"})
 
 
@@ -129,6 +130,22 @@ async def test_what_is_over_is_not_asked(endpoint: ModbusScript):
     assert endpoint.asked == []
 
 
+async def test_what_is_over_is_told_on_a_line_that_never_has_time_for_it(endpoint: ModbusScript):
+    endpoint.units = {1: counting, 2: counting}
+    clock, rows = SystemClock(), list[Row]()
+    async with running(bus_at(endpoint.port, 2)) as bus:
+
+        def again(_: Row | None = None) -> None:
+            bus.submit(Errand("m1", POWER, clock.now_ms() + 5000, again))
+
+        again()
+        again()
+        bus.submit(Errand("m2", POWER, clock.now_ms() + 50, rows.append, priority=2))
+        await until(lambda: rows)
+
+    assert [(row.meter, row.quality) for row in rows] == [("m2", Quality.OVERRUN)]
+
+
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
     endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
@@ -142,8 +159,8 @@ async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoin
 
 
 @asynccontextmanager
-async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True):
-    name = RoundName("g", "main", 60_000, ("active_energy_import", "active_power"))
+async def polling(bus: Bus, meters: list[str], spool: Spool, clock, synchronised=lambda: True, period_ms: int = 60_000):
+    name = RoundName("g", "main", period_ms, ("active_energy_import", "active_power"))
     counters = Counters()
     filing = Filing(spool, clock, counters, lambda: None)
     upkeep = Upkeep(UpkeepSettings(), "g", {}, filing, clock, counters)
@@ -195,6 +212,55 @@ async def test_stopping_spools_the_rows_that_are_there(endpoint: ModbusScript, s
         await until(lambda: len(endpoint.asked) >= 2)
 
     assert rounds(spool)[0].meters == ("m1",)
+
+
+class SetClock(SystemClock):
+    """The system's clock, set ahead or back by somebody."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+@pytest.mark.parametrize("ahead_ms", [-3_600_000, 7 * 86_400_000])
+async def test_a_clock_that_is_set_is_followed_at_once(endpoint: ModbusScript, spool: Spool, ahead_ms: int):
+    endpoint.units = {1: counting}
+    clock = SetClock()
+    async with running(bus_at(endpoint.port, 1, clock)) as bus, polling(bus, ["m1"], spool, clock, period_ms=200):
+        await until(lambda: len(rounds(spool)) >= 2)
+        clock.ahead_ms = ahead_ms
+        before = len(rounds(spool))
+        await until(lambda: len(rounds(spool)) >= before + 3)
+        first, *_, newest = rounds(spool)
+
+    assert abs(newest.scheduled_at - first.scheduled_at - ahead_ms) < 60_000
+
+
+async def test_nothing_is_read_while_the_clock_has_lost_the_time(endpoint: ModbusScript, spool: Spool):
+    endpoint.units = {1: counting}
+    clock = SetClock()
+    async with running(bus_at(endpoint.port, 1, clock)) as bus, polling(bus, ["m1"], spool, clock, period_ms=200):
+        await until(lambda: len(rounds(spool)) >= 2)
+        clock.ahead_ms = -SystemClock().now_ms()
+        await asyncio.sleep(1)
+        clock.ahead_ms, before = 0, len(rounds(spool))
+        await until(lambda: len(rounds(spool)) >= before + 3)
+        found = rounds(spool)
+
+    assert all(one.scheduled_at > NOON_OF_2020_MS for one in found)
+
+
+async def test_a_sleeper_wakes_when_the_clock_is_set_back():
+    clock = SetClock()
+    wakes_at = clock.now_ms() + 100
+    sleeper = asyncio.create_task(clock.sleep_until(wakes_at))
+    await asyncio.sleep(0)
+    clock.ahead_ms = -86_400_000
+    async with asyncio.timeout(10):
+        await sleeper
+
+    assert clock.now_ms() < wakes_at
 
 
 async def test_ticks_nobody_was_there_for_are_counted_not_made_up_for(endpoint: ModbusScript, spool: Spool):

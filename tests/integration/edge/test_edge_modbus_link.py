@@ -139,6 +139,13 @@ async def test_no_such_host():
     assert failure.reason in (Reason.UNKNOWN_HOST, Reason.UNREACHABLE)
 
 
+@pytest.mark.parametrize("host", ["10.0..5", "m" * 64 + ".local", "meter\0"])
+async def test_what_can_be_no_name_is_no_such_host(host: str):
+    failure = await link_to(502, host).connect()
+
+    assert failure == ReadFailure(Reason.UNKNOWN_HOST, host)
+
+
 async def test_reading_without_a_connection_is_a_value_too():
     failure = await link_to(1).read(1, 4, Span(0, 1))
 

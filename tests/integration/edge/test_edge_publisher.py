@@ -18,6 +18,7 @@ from edge_agent.signals import Counters
 from edge_agent.spool.spool import Spool
 from metering.control import EdgeStatus, ReadCommand, ReadReply, decode_control, encode_control
 from metering.ending import end
+from metering.errors import LinkLost
 from metering.mqtt_link import MqttLink, Will
 from metering.mqtt_settings import MqttSettings
 from metering.round import Column, Gap, Origin, Round, pack
@@ -166,6 +167,11 @@ async def test_the_broker_is_killed_and_comes_back(spool: Spool, broker: Broker)
             await collector.until(lambda: 10 in collector.seqs and spool.acknowledged == 10)
 
             assert collector.seqs == list(range(1, 11))
+
+
+async def test_a_broker_under_what_can_be_no_name_is_away():
+    with pytest.raises(LinkLost):
+        await MqttLink(MqttSettings(host="127.0..1"), "park-01").connected().__aenter__()
 
 
 async def test_a_gap_tells_what_is_gone(tmp_path: Path, broker: Broker):

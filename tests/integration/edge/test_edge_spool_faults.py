@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -125,6 +126,48 @@ def test_a_rotten_file_is_set_aside_and_polling_goes_on(tmp_path: Path, damage: 
     spool.close()
 
 
+def rotten_spool(folder: Path, rounds: int) -> Path:
+    """A file with unacknowledged rounds of which one page cannot be read."""
+    folder.mkdir()
+    path = folder / "spool.db"
+    spool = Spool(path, "g", 64 << 20, 0)
+    for i in range(rounds):
+        spool.append(a_round(i), NOW)
+    spool.close()
+    with path.open("r+b") as file:
+        file.seek(PAGE_BYTES * 8)
+        file.write(b"\xa5" * PAGE_BYTES)
+    return path
+
+
+def opened_by_another(path: Path, file_limit: int) -> subprocess.Popen[bytes]:
+    """A child that opens the spool and ends; ``file_limit`` as of the writer."""
+    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({file_limit}, {file_limit}))" if file_limit else "pass"
+    opening = f"from pathlib import Path; Spool(Path({str(path)!r}), 'g', 64 << 20, 0)"
+    program = f"import resource; from edge_agent.spool.spool import Spool; {limit}; {opening}"
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("cut_off", ["kill -9", "full disk"])
+def test_what_is_saved_of_a_rotten_file_is_all_saved_even_if_that_is_cut_off(tmp_path: Path, cut_off: str):
+    path = rotten_spool(tmp_path / "cut", 1200)
+    shutil.copytree(path.parent, tmp_path / "whole")
+    whole = Spool(tmp_path / "whole" / "spool.db", "g", 64 << 20, 0)
+    child = opened_by_another(path, 0 if cut_off == "kill -9" else 128 * 1024)
+    if cut_off == "kill -9":
+        while child.poll() is None and not path.with_name("spool.db.corrupt-1").exists():
+            time.sleep(0.001)
+        child.kill()
+    child.wait(30)
+
+    spool = Spool(path, "g", 64 << 20, 0)
+
+    assert len(contents(whole)) > 1000
+    assert contents(spool) == contents(whole)
+    spool.close()
+    whole.close()
+
+
 def test_rot_under_a_running_spool_heals_too(tmp_path: Path):
     path = tmp_path / "spool.db"
     spool = Spool(path, "g", 64 << 20, 0)
@@ -171,6 +214,29 @@ def test_what_was_given_up_is_not_forgotten_with_a_rotten_file(tmp_path: Path):
     assert told is not None
     assert told == remembered
     assert NOW < told.since <= told.until <= NOW + given_up
+
+
+def test_an_acknowledgement_says_nothing_about_a_file_that_takes_the_place_of_its_own(tmp_path: Path):
+    path = tmp_path / "spool.db"
+    spool = Spool(path, "g", 64 << 20, 0)
+    for i in range(100):
+        spool.append(a_round(i), NOW)
+    numbers = spool._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone()[0]
+    spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spool._db.execute("PRAGMA cache_size=1")
+    epoch = spool.epoch
+    with path.open("r+b") as file:
+        file.seek((numbers - 1) * PAGE_BYTES)
+        file.write(b"\xa5" * PAGE_BYTES)
+
+    spool.acknowledge(42, epoch)  # finds the rot
+    found = spool.epoch, spool.acknowledged
+    spool.acknowledge(43, epoch)  # was under way meanwhile
+
+    assert found[0] != epoch
+    assert (found[1], spool.acknowledged) == (0, 0)
+    assert len(contents(spool)) == 101
+    spool.close()
 
 
 def test_only_some_rotten_files_are_kept(tmp_path: Path):

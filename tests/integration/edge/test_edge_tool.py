@@ -211,6 +211,17 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
     assert f"{out} cannot be written" in complaint
 
 
+async def test_what_cannot_be_written_is_told_before_anybody_is_looked_for(tmp_path: Path, endpoint: ModbusScript):
+    endpoint.units = {1: silent}
+    place = f"127.0.0.1:{endpoint.port}"
+    code, _, complaint = await tool("init", "--bus", place, "--units", "1", "--force", "-y", "-o", str(tmp_path))
+
+    assert code == 2
+    assert f"{tmp_path} cannot be written (Is a directory)" in complaint
+    assert endpoint.asked == []
+    assert files_in(tmp_path) == []
+
+
 async def test_no_meter_no_file(tmp_path: Path, endpoint: ModbusScript):
     endpoint.units = {1: silent}
     code, _, complaint = await tool(

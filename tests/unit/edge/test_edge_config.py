@@ -46,6 +46,17 @@ def test_the_example_is_right_and_relative_paths_start_at_its_folder(tmp_path: P
     assert load(copy).spool.path == tmp_path / "spool.db"
 
 
+def test_the_certificates_of_a_bus_are_looked_for_beside_the_file(tmp_path: Path):
+    text = (CASES / "tls_files" / "gateway.yaml").read_text(encoding="utf-8")
+    (tmp_path / "gateway.yaml").write_text(text.replace("nowhere/", ""))
+    for name in ("ca.crt", "gateway.key"):
+        (tmp_path / name).touch()
+
+    (bus,) = load(tmp_path / "gateway.yaml").buses
+
+    assert (bus.ca_file, bus.certificate_file, bus.key_file) == (tmp_path / "ca.crt", None, tmp_path / "gateway.key")
+
+
 def test_both_languages_have_the_same_words_with_the_same_blanks():
     english, chinese = words.words("en"), words.words("zh")
 

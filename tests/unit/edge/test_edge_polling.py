@@ -75,6 +75,17 @@ def test_who_waits_comes_first_then_priority_then_urgent_ticks_then_what_failed_
         agenda.take()
 
 
+def test_what_is_overdue_is_found_wherever_it_stands():
+    agenda = Agenda()
+    for one in (errand("soon", NOW + 20), errand("late", NOW + 10, priority=2), errand("dead", NOW, suspect=True)):
+        agenda.add(one)
+
+    found = [[one.meter for one in agenda.overdue(now)] for now in (NOW - 1, NOW + 10, NOW + 10, NOW + 20)]
+
+    assert found == [[], ["late", "dead"], [], ["soon"]]
+    assert len(agenda) == 0
+
+
 def gathering() -> Gathering:
     name = RoundName("g", "main", 60_000, ("active_power", "voltage_l1"))
     return Gathering(name, Tick(NOW, NOW + 1, NOW + 2, NOW + 3), ["a", "b", "c"])

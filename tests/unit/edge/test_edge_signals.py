@@ -28,6 +28,18 @@ def test_systemd_hears_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert systemd.recv(100) == b"READY=1"
 
 
+def test_while_systemd_starts_anew_nothing_ends_and_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    notify("WATCHDOG=1")  # nobody is there
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        for _ in range(1000):  # more than its queue holds
+            notify("WATCHDOG=1")
+
+        assert systemd.recv(100) == b"WATCHDOG=1"
+
+
 def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
 

@@ -73,6 +73,22 @@ async def test_the_device_is_asked_once_where_its_registers_stand_and_again_afte
     assert before == (PROFILE.quantities, driver.cost("m", POWER))
 
 
+async def test_a_meter_of_another_model_that_took_its_place_is_read_by_its_own_map():
+    line = RegisterLine(registers=device((1, COMMON), (203, body(203))))
+    driver = driver_on(line, PROFILE)
+
+    before = await driver.read("m", POWER)
+    line.silent = True
+    meanwhile = await driver.read("m", POWER)
+    line.silent, line.registers = False, device((1, COMMON), (213, body(213)))
+    after = await driver.read("m", POWER)
+
+    assert isinstance(meanwhile, ReadFailure)
+    assert isinstance(before, Reading)
+    assert isinstance(after, Reading)
+    assert before.values == after.values == {"active_power": pytest.approx(1.0)}
+
+
 async def test_a_single_phase_meter_offers_one_phase_and_lacks_nothing():
     line = RegisterLine(registers=device((1, COMMON), (211, body(211))))
     driver = driver_on(line, PROFILE)
