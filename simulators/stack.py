@@ -260,6 +260,7 @@ def _status(url: str, method: str = "GET") -> int:
     try:
         with urlopen(Request(url, method=method), timeout=1) as response:  # noqa: S310 - our own http URL
             status: int = response.status
+            response.read()  # InfluxDB says 200 before it does what it is asked
             return status
     except HTTPError as error:
         error.close()
