@@ -32,7 +32,6 @@ from simulators.program import Program
 Kind = Literal["embedded", "servers"]
 
 READY_WITHIN_S: Final = 20.0
-_NO_CONTENT: Final = 204
 
 _LOWEST_PORT: Final = 12_000
 _HIGHEST_PORT: Final = 32_000
@@ -120,13 +119,15 @@ class Stack:
         argv = [server("influxd"), "-config", "/dev/null"]
         again = " ".join(("exec", "env", *(shlex.quote(f"{k}={v}") for k, v in environment.items()), shlex.join(argv)))
         (self.folder / "start-store.sh").write_text(f"{again}\n", encoding="utf-8")
+
+        async def opened(address: str) -> Program:
+            program = await self._start("store", argv, environment | {"INFLUXDB_HTTP_BIND_ADDRESS": address})
+            await self._until(program, lambda: _status(f"http://{address}/ping") == 204)  # noqa: PLR2004 - no content
+            return program
+
         if data.exists():
-            aside = f"127.0.0.1:{free_port()}"
-            closed = await self._start("store", argv, environment | {"INFLUXDB_HTTP_BIND_ADDRESS": aside})
-            await self._until(closed, lambda: _status(f"http://{aside}/ping") == _NO_CONTENT)
-            await closed.stop()
-        program = await self._start("store", argv, environment)
-        await self._until(program, lambda: _status(f"{url}/ping") == _NO_CONTENT)
+            await (await opened(f"127.0.0.1:{free_port()}")).stop()
+        program = await opened(url.removeprefix("http://"))
         query = f"{url}/query?q=CREATE+DATABASE+{self.services.database}"
         await self._until(program, lambda: _status(query, "POST") == 200)  # noqa: PLR2004
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from edge_agent.spool import tables
 from edge_agent.spool.retention import Loss
 
 _GIVE_UP_AFTER: Final = 10_000  # numbers in a row that cannot be read
@@ -58,16 +59,11 @@ def salvage_marks(path: Path) -> dict[str, str]:
 def salvage_loss(path: Path) -> Loss | None:
     """What a damaged file had given up and nobody had taken care of; ``None`` if it does not say."""
     with suppress(sqlite3.Error, OSError, ValueError, TypeError), closing(sqlite3.connect(path)) as db:
-        return Loss.of(_meta(db, "loss"))
+        return Loss.of(tables.read_meta(db, "loss"))
     return None
 
 
 def _acknowledged(db: sqlite3.Connection) -> int:
     with suppress(sqlite3.Error, ValueError):
-        return int(_meta(db, "acknowledged") or 0)
+        return int(tables.read_meta(db, "acknowledged") or 0)
     return 0
-
-
-def _meta(db: sqlite3.Connection, key: str) -> str:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return row[0] if row else ""
