@@ -105,9 +105,9 @@ class Bus:
                 await self._line_open(self._clock.now_ms())
             while True:
                 await self._something_to_do()
-                for errand in self._agenda.overdue(self._clock.now_ms()):
-                    await self._do(errand)
-                if not self._agenda:
+                if over := self._agenda.overdue(self._clock.now_ms()):
+                    for errand in over:
+                        await self._do(errand)
                     continue
                 item = self._agenda.take()
                 if isinstance(item, Errand):

@@ -146,6 +146,28 @@ async def test_what_is_over_is_told_on_a_line_that_never_has_time_for_it(endpoin
     assert [(row.meter, row.quality) for row in rows] == [("m2", Quality.OVERRUN)]
 
 
+async def test_what_is_over_gives_no_chore_a_turn_before_its_rest(endpoint: ModbusScript):
+    endpoint.units = {1: counting}
+    rows = list[Row]()
+
+    async def long() -> bool:
+        await asyncio.sleep(0.1)
+        return True
+
+    async def rested() -> bool:
+        return asyncio.get_running_loop().time() >= bus._rests_until_s
+
+    async with running(bus_at(endpoint.port, 1)) as bus:
+        await bus.chore("m1", long)
+        chore = asyncio.create_task(bus.chore("m1", rested))
+        await asyncio.sleep(0)
+        bus.submit(Errand("m1", POWER, SystemClock().now_ms(), rows.append))
+        has_rested = await chore
+
+    assert [row.quality for row in rows] == [Quality.OVERRUN]
+    assert has_rested
+
+
 async def test_a_block_the_meter_does_not_have_costs_only_its_own_values(endpoint: ModbusScript):
     power, refuse = floats({0x0034: 1500.0}), refusing(2)
     endpoint.units[1] = lambda one: refuse(one) if one.address + one.count > 0x48 else power(one)
